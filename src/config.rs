@@ -1,0 +1,377 @@
+//! From the environment to a validated [`Config`]: every problem is found and reported together, each naming the variable
+//! as its user wrote it (`with: secret` on GitHub, `ENVSYNC_SECRET` elsewhere).
+
+mod reader;
+pub mod registry;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use globset::GlobSet;
+
+use crate::auth;
+use crate::document::Format;
+use crate::dotenv::Dialect;
+use crate::error::{Failure, Kind, Problem};
+use crate::plan::Scope;
+use crate::reference::{self, Entry, Provider};
+use crate::secret::{Key, Secret};
+use reader::{Reader, unknown_inputs};
+use registry::{INPUTS, Raw};
+
+/// The process environment, as `main` found it. Blank means unset.
+pub type Environment = BTreeMap<String, String>;
+
+/// A variable that is set to something else than blanks.
+#[must_use]
+pub fn variable<'a>(env: &'a Environment, name: &str) -> Option<&'a str> {
+    env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The file receives.
+    Pull,
+    /// The secret receives.
+    Push,
+    /// Nothing is written; any difference is drift.
+    Check,
+}
+
+/// How names of the secret become names of the file (`pull`, `check`).
+#[derive(Clone, Debug, Default)]
+pub struct Shape {
+    strip_prefix: String,
+    add_prefix: String,
+    upper: bool,
+}
+
+impl Shape {
+    /// The name that the file has for a name of the secret.
+    #[must_use]
+    pub fn apply(&self, name: &str) -> String {
+        let stripped = name.strip_prefix(self.strip_prefix.as_str()).unwrap_or(name);
+        let shaped = format!("{}{stripped}", self.add_prefix);
+        if self.upper { shaped.to_uppercase() } else { shaped }
+    }
+}
+
+/// How to reach the store.
+pub enum Store {
+    /// The embedded store.
+    Local {
+        /// Its directory, relative to the workspace.
+        directory: String,
+    },
+    /// AWS Secrets Manager.
+    Aws(Aws),
+}
+
+/// How to reach AWS Secrets Manager.
+pub struct Aws {
+    /// For names; an ARN brings its own.
+    pub region: Option<String>,
+    /// The base URL of the service in place of the region's own.
+    pub endpoint: Option<String>,
+    /// `AWS_USE_FIPS_ENDPOINT`.
+    pub fips: bool,
+    /// `AWS_USE_DUALSTACK_ENDPOINT`.
+    pub dual_stack: bool,
+    /// Who we are.
+    pub login: auth::AwsLogin,
+}
+
+/// Everything that a run needs to know, validated.
+pub struct Config {
+    /// What to do.
+    pub mode: Mode,
+    /// Which secrets, at least one; exactly one document for `push`.
+    pub entries: Vec<Entry>,
+    /// How to reach them.
+    pub store: Store,
+    /// The file relative to the workspace; `None` for `env_file: false`.
+    pub env_file: Option<String>,
+    /// `push`: given in place of the file.
+    pub content: Option<Secret>,
+    /// Which names take part.
+    pub scope: Scope,
+    /// How names are shaped.
+    pub shape: Shape,
+    /// What joins nested names.
+    pub separator: String,
+    /// Names that must be there.
+    pub required: Vec<Key>,
+    /// A file whose names must be there.
+    pub template: Option<String>,
+    /// How a document is written, where it was said.
+    pub format: Option<Format>,
+    /// Remove what the giving side does not have.
+    pub delete: bool,
+    /// The most that `delete` removes.
+    pub max_deletes: usize,
+    /// Do everything except writing.
+    pub dry_run: bool,
+    /// Of two equal names the last one counts.
+    pub last_wins: bool,
+    /// Create a missing secret.
+    pub create: bool,
+    /// Recover a secret scheduled for deletion.
+    pub recover_deleted: bool,
+    /// Lose no update of another writer.
+    pub safe: bool,
+    /// `check` ends with exit code 6 on any difference.
+    pub fail_on_drift: bool,
+    /// Step outputs.
+    pub outputs: bool,
+    /// Environment of later steps.
+    pub export_env: bool,
+    /// Who reads the file.
+    pub dialects: Vec<Dialect>,
+    /// Names that are no secrets.
+    pub unmasked: GlobSet,
+    /// The shortest value that is masked, in characters.
+    pub min_mask_length: usize,
+    /// Where the outputs without values go, elsewhere than on GitHub.
+    pub outputs_file: Option<String>,
+    /// The bound of the whole run.
+    pub timeout: Duration,
+    /// Certificate authorities to add.
+    pub ca_file: Option<String>,
+}
+
+/// What reading the environment gives, even where the configuration is wrong.
+pub struct Reading {
+    /// The configuration, or everything that is wrong with it.
+    pub config: Result<Config, Failure>,
+    /// What must be masked before anything is printed.
+    pub secrets: Vec<Secret>,
+    /// What is odd and does no harm.
+    pub warnings: Vec<Problem>,
+}
+
+/// The variables of other tools that hold credentials.
+const FOREIGN_SECRETS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/// Reads and validates all inputs.
+#[must_use]
+pub fn read(env: &Environment) -> Reading {
+    let reader = Reader::new(env);
+    let mut secrets: Vec<Secret> = FOREIGN_SECRETS.iter().filter_map(|n| variable(env, n)).map(Secret::from).collect();
+    for input in INPUTS.iter().filter(|input| input.secret) {
+        secrets.extend(reader.given.get(input.name).map(|given| Secret::from(given.value)));
+    }
+    let warnings = unknown_inputs(env);
+    let pairs = reader.given.iter().map(|(name, given)| ((*name).to_owned(), given.value.to_owned()));
+    let config = match envy::from_iter::<_, Raw>(pairs.collect::<Vec<_>>()) {
+        Ok(raw) => reader.config(&raw),
+        // All fields are optional text, so this cannot happen; if it does, it is a defect and not the user's.
+        Err(error) => Err(Failure::new(Kind::Internal, format!("couldn't read the inputs: {error}"))),
+    };
+    Reading { config, secrets, warnings }
+}
+
+impl Reader<'_> {
+    fn entries(&mut self, provider: Provider, text: Option<&str>) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for line in reference::lines(text.unwrap_or("envsync-secrets")) {
+            match reference::parse(provider, line) {
+                Ok(entry) => entries.push(entry),
+                Err(why) => {
+                    let what = format!("holds `{}`, which {why}", line.escape_default());
+                    self.problem("secret", &what, "write one entry a line: `[NAME =] ID[?version=V][#json.path]`");
+                }
+            }
+        }
+        entries
+    }
+
+    /// An input that only some modes have.
+    fn only(&mut self, name: &str, given: bool, mode: Option<Mode>, modes: &[Mode], words: &str) {
+        if let Some(mode) = mode
+            && given
+            && !modes.contains(&mode)
+        {
+            self.problem(name, &format!("is given, which works with {words} only"), "take it out, or change the mode");
+        }
+    }
+
+    fn config(mut self, raw: &Raw) -> Result<Config, Failure> {
+        let modes = [("pull", Mode::Pull), ("push", Mode::Push), ("check", Mode::Check)];
+        let mode = self.choice("mode", raw.mode.as_deref(), &modes, Some(Mode::Pull));
+        let providers = [("aws", Provider::Aws), ("local", Provider::Local)];
+        let provider = self.choice("provider", raw.provider.as_deref(), &providers, None);
+        let entries = match provider {
+            Some(provider) => self.entries(provider, raw.secret.as_deref()),
+            None => Vec::new(),
+        };
+        let env_file = raw.env_file.as_deref().unwrap_or(".env");
+        let env_file = (!env_file.eq_ignore_ascii_case("false")).then(|| env_file.to_owned());
+        let upper = self.choice("case", raw.case.as_deref(), &[("keep", false), ("upper", true)], Some(false));
+        let formats = [("json", Some(Format::Json)), ("dotenv", Some(Format::Dotenv))];
+        let format = self.choice("format", raw.format.as_deref(), &formats, Some(None));
+        let last = self.choice("on_collision", raw.on_collision.as_deref(), &[("error", false), ("last", true)], Some(false));
+        let safe = self.choice("concurrency", raw.concurrency.as_deref(), &[("safe", true), ("none", false)], Some(true));
+        let dialect =
+            self.choice("dialect", raw.dialect.as_deref(), &[("portable", Dialect::Portable)], Some(Dialect::Portable));
+        let include = raw.include.as_deref().map(|text| self.globs("include", Some(text)));
+        let scope = Scope { include, exclude: self.globs("exclude", raw.exclude.as_deref()) };
+        let shape = Shape {
+            strip_prefix: raw.strip_prefix.clone().unwrap_or_default(),
+            add_prefix: raw.add_prefix.clone().unwrap_or_default(),
+            upper: upper.unwrap_or_default(),
+        };
+        let required = self.keys("required_keys", raw.required_keys.as_deref());
+        let delete = self.flag("delete", raw.delete.as_deref(), false);
+        let max_deletes = self.number("max_deletes", raw.max_deletes.as_deref(), 10, 0..=1_000_000);
+        let dry_run = self.flag("dry_run", raw.dry_run.as_deref(), false);
+        let create = self.flag("create", raw.create.as_deref(), true);
+        let recover_deleted = self.flag("recover_deleted", raw.recover_deleted.as_deref(), false);
+        let fail_on_drift = self.flag("fail_on_drift", raw.fail_on_drift.as_deref(), true);
+        let outputs = self.flag("outputs", raw.outputs.as_deref(), false);
+        let export_env = self.flag("export_env", raw.export_env.as_deref(), false);
+        let unmasked = self.globs("unmasked_keys", raw.unmasked_keys.as_deref());
+        let min_mask_length = self.number("min_mask_length", raw.min_mask_length.as_deref(), 4, 1..=1024);
+        let timeout = self.number("timeout_seconds", raw.timeout_seconds.as_deref(), 120, 1..=86_400);
+
+        for (name, given) in [("strip_prefix", &raw.strip_prefix), ("add_prefix", &raw.add_prefix)] {
+            self.only(name, given.is_some(), mode, &[Mode::Pull, Mode::Check], "`pull` and `check`");
+        }
+        self.only("case", shape.upper, mode, &[Mode::Pull, Mode::Check], "`pull` and `check`");
+        self.only("content", raw.content.is_some(), mode, &[Mode::Push], "`push`");
+        self.only("outputs", outputs, mode, &[Mode::Pull], "`pull`");
+        self.only("export_env", export_env, mode, &[Mode::Pull], "`pull`");
+        self.only("env_file", env_file.is_none(), mode, &[Mode::Pull], "a file in every mode but `pull`; `false` is for `pull`");
+        if mode == Some(Mode::Pull) && env_file.is_none() && !outputs && !export_env {
+            self.problem("env_file", "is `false`, and nothing else is to be handed over", "set `outputs` or `export_env` to `true`");
+        }
+        if raw.content.is_some() && raw.env_file.is_some() && mode == Some(Mode::Push) {
+            self.problem("content", "and `env_file` are both given", "give the one that is to be pushed");
+        }
+        if mode == Some(Mode::Push) {
+            self.one_document(&entries);
+        }
+        let mut missing_login = None;
+        let store = match provider {
+            Some(Provider::Local) => {
+                Some(Store::Local { directory: raw.local_store.clone().unwrap_or_else(|| ".envsync".to_owned()) })
+            }
+            Some(Provider::Aws) => self.aws(raw, &entries, &mut missing_login).map(Store::Aws),
+            None => None,
+        };
+        if self.problems.is_empty()
+            && let Some(failure) = missing_login
+        {
+            return Err(failure);
+        }
+        self.problems.extend(missing_login.into_iter().flat_map(|failure| failure.problems));
+        if let Some(failure) = Failure::all(Kind::Input, self.problems) {
+            return Err(failure);
+        }
+        let (Some(mode), Some(store)) = (mode, store) else {
+            return Err(Failure::new(Kind::Internal, "the configuration is incomplete and no problem was found in it"));
+        };
+        Ok(Config {
+            mode,
+            entries,
+            store,
+            env_file,
+            content: raw.content.as_deref().map(Secret::from),
+            scope,
+            shape,
+            separator: raw.flatten_separator.clone().unwrap_or_else(|| "_".to_owned()),
+            required,
+            template: raw.template.clone(),
+            format: format.flatten(),
+            delete,
+            max_deletes: max_deletes as usize,
+            dry_run,
+            last_wins: last.unwrap_or_default(),
+            create,
+            recover_deleted,
+            safe: safe.unwrap_or(true),
+            fail_on_drift,
+            outputs,
+            export_env,
+            dialects: dialect.into_iter().collect(),
+            unmasked,
+            min_mask_length: min_mask_length as usize,
+            outputs_file: raw.outputs_file.clone(),
+            timeout: Duration::from_secs(timeout.into()),
+            ca_file: raw.ca_file.clone(),
+        })
+    }
+
+    /// `push` writes one whole document.
+    fn one_document(&mut self, entries: &[Entry]) {
+        if entries.len() > 1 {
+            self.problem("secret", "names several secrets, and a push writes one", "push to each in a step of its own");
+        }
+        if let Some(entry) = entries.iter().find(|entry| !entry.is_document()) {
+            let what = format!("holds `{entry}`, and a push writes a whole document in its current version");
+            let help = format!("write `{}`, without a name, a version, a stage or a path", entry.reference.id);
+            self.problem("secret", &what, help);
+        }
+    }
+
+    fn aws(&mut self, raw: &Raw, entries: &[Entry], missing_login: &mut Option<Failure>) -> Option<Aws> {
+        let foreign = |name: &str| variable(self.env, name).map(str::to_owned);
+        let on = |name: &str| variable(self.env, name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let region = raw.aws_region.clone().or_else(|| foreign("AWS_REGION")).or_else(|| foreign("AWS_DEFAULT_REGION"));
+        let endpoint = raw.aws_endpoint_url.clone().or_else(|| {
+            let configured = || foreign("AWS_ENDPOINT_URL_SECRETS_MANAGER").or_else(|| foreign("AWS_ENDPOINT_URL"));
+            if on("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") { None } else { configured() }
+        });
+        let (fips, dual_stack) = (on("AWS_USE_FIPS_ENDPOINT"), on("AWS_USE_DUALSTACK_ENDPOINT"));
+        let login = auth::choose_aws(
+            auth::AwsKeys::new(
+                raw.aws_access_key_id.as_deref(),
+                raw.aws_secret_access_key.as_deref(),
+                raw.aws_session_token.as_deref(),
+            ),
+            auth::AwsKeys::new(
+                variable(self.env, "AWS_ACCESS_KEY_ID"),
+                variable(self.env, "AWS_SECRET_ACCESS_KEY"),
+                variable(self.env, "AWS_SESSION_TOKEN"),
+            ),
+            |name| self.shown(name),
+        );
+        match &region {
+            Some(region) if !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+                let what = format!("is `{}`, which is no region", region.escape_default());
+                self.problem("aws_region", &what, "write it as in `eu-central-1`");
+            }
+            None if entries.iter().any(|entry| entry.reference.region.is_none()) => {
+                let help = "set it, or AWS_REGION, or name the secret by its ARN";
+                self.problem("aws_region", "is missing, and a secret is named without its region", help);
+            }
+            _ => {}
+        }
+        if let Some(url) = &endpoint
+            && !is_base_url(url)
+        {
+            let what = format!("is `{}`, which is no base URL", url.escape_default());
+            self.problem("aws_endpoint_url", &what, "write it as in `https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com`");
+        }
+        match login {
+            Ok(login) => Some(Aws { region, endpoint, fips, dual_stack, login }),
+            Err(failure) if failure.kind == Kind::Login => {
+                *missing_login = Some(failure);
+                None
+            }
+            Err(failure) => {
+                self.problems.extend(failure.problems);
+                None
+            }
+        }
+    }
+}
+
+fn is_base_url(text: &str) -> bool {
+    text.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Every input, once: name, default, help text. `action.yml`, the README's table and `--help` are checked against it.
+
+use serde::Deserialize;
+
+/// One input.
+#[derive(Clone, Copy, Debug)]
+pub struct Input {
+    /// In snake case; read from `INPUT_NAME`, else from `ENVSYNC_NAME`.
+    pub name: &'static str,
+    /// What holds where it is not given, as the documentation shows it; empty where there is none.
+    pub default: &'static str,
+    /// Whether its value is masked before anything is printed.
+    pub secret: bool,
+    /// One or two sentences.
+    pub help: &'static str,
+}
+
+/// Makes the registry and the raw form that `envy` fills from one list, so that they cannot differ.
+macro_rules! inputs {
+    ($($name:ident $default:literal $kind:ident $help:literal)+) => {
+        /// Every input there is, in the order of the documentation.
+        pub const INPUTS: &[Input] = &[$(Input {
+            name: stringify!($name),
+            default: $default,
+            secret: inputs!(@ $kind),
+            help: $help,
+        }),+];
+
+        /// The inputs as text, as they were given: trimmed, blank ones absent.
+        #[derive(Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct Raw {
+            $(#[serde(default)] pub(super) $name: Option<String>,)+
+        }
+    };
+    (@ secret) => { true };
+    (@ plain) => { false };
+}
+
+inputs! {
+    mode "pull" plain "What to do: `pull` (the file receives), `push` (the secret receives) or `check` (nothing is written; any difference is drift)."
+    provider "" plain "Where the secret is: `aws` or `local`. Required."
+    secret "envsync-secrets" plain "Which secret, in the store's own notation: `[NAME =] ID[?version=V | ?stage=S][#json.path]`. Several, one a line, for `pull` and `check`."
+    env_file ".env" plain "The file, relative to the workspace. `false`: no file (`pull` only)."
+    content "" secret "`push` only: dotenv text or a flat JSON object in place of a file, such as `${{ toJSON(secrets) }}`; the job's own `github_token` in it is left out."
+    include "" plain "Globs of names, in lines or commas; nothing else is read, written or removed. Default: all."
+    exclude "" plain "Globs of names that are left out. Stronger than `include`."
+    strip_prefix "" plain "`pull` and `check`: a prefix to take off the secret's names; names without it stay as they are."
+    add_prefix "" plain "`pull` and `check`: a prefix to put before the secret's names."
+    case "keep" plain "`pull` and `check`: `keep`, or `upper` for names in upper case."
+    flatten_separator "_" plain "What joins the names of nested JSON objects."
+    required_keys "" plain "Names that must be there, in lines or commas; a missing one fails before anything is written."
+    template "" plain "A file such as `.env.example` whose names must be there."
+    format "json" plain "How a new document is written: `json` (one object) or `dotenv` (text). An existing document keeps its form unless this is given."
+    delete "false" plain "Remove from the receiving side what the giving side does not have."
+    max_deletes "10" plain "The most variables that `delete` removes in one run; more are refused."
+    dry_run "false" plain "Do everything except writing."
+    on_collision "error" plain "Two entries or members that yield one name: `error`, or `last` for the last one."
+    create "true" plain "`push`: create a secret that does not exist."
+    recover_deleted "false" plain "`push`: recover a secret that is scheduled for deletion."
+    concurrency "safe" plain "`safe`: no update of another writer is lost. `none`: one plain write, where the permissions for the safe way are not given."
+    fail_on_drift "true" plain "`check`: end with exit code 6 on any difference."
+    outputs "false" plain "`pull`: every variable becomes a masked step output (GitHub)."
+    export_env "false" plain "`pull`: every variable reaches the environment of later steps (GitHub)."
+    dialect "portable" plain "Who reads the file: `portable`, every reader with quotes."
+    unmasked_keys "" plain "Globs of names that are no secrets, such as `LOG_LEVEL` or `*_PORT`."
+    min_mask_length "4" plain "Shorter values are not masked, because a mask on them would shred the log."
+    outputs_file "" plain "Elsewhere than on GitHub: a file for the outputs without values, in the form of GitLab's dotenv report."
+    timeout_seconds "120" plain "The most that the whole run takes."
+    local_store ".envsync" plain "`local`: the directory of the store."
+    aws_region "" plain "The region; else the ARN's, `AWS_REGION` or `AWS_DEFAULT_REGION`."
+    aws_access_key_id "" secret "An access key; else `AWS_ACCESS_KEY_ID` and its companions, which other actions leave."
+    aws_secret_access_key "" secret "The access key's secret."
+    aws_session_token "" secret "The session token of temporary credentials."
+    aws_endpoint_url "" plain "The base URL of the service; else `AWS_ENDPOINT_URL_SECRETS_MANAGER` or `AWS_ENDPOINT_URL`."
+    ca_file "" plain "A PEM file of certificate authorities, added to those of the system."
+}
+
+/// The text of `--help`.
+#[must_use]
+pub fn help() -> String {
+    let mut text = String::from(
+        "envsync: moves secrets between secret stores and .env files\n\n\
+         Usage: envsync [--help | --version]\n\n\
+         It takes no other arguments. Every input is an environment variable: ENVSYNC_ and the name in upper case, or\n\
+         INPUT_ and the name, as GitHub sets it. Blank means unset.\n\nInputs:\n",
+    );
+    for input in INPUTS {
+        text.push_str(&format!("  ENVSYNC_{}\n", input.name.to_ascii_uppercase()));
+        text.push_str(&format!("      {}", input.help));
+        if !input.default.is_empty() {
+            text.push_str(&format!(" Default: `{}`.", input.default));
+        }
+        text.push('\n');
+    }
+    text.push_str(
+        "\nExit codes: 0 done, 1 internal, 2 configuration or input, 3 login, 4 permission denied, 5 not found or deleted,\n\
+         6 drift or refused by a guard, 7 the cloud, the network or the file system failed, 8 partly applied,\n\
+         130 and 143 ended by SIGINT and SIGTERM.\n",
+    );
+    text
+}

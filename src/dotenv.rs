@@ -1,0 +1,414 @@
+//! A `.env` file as a document that loses nothing: every byte that is not part of a changed value stays as it was.
+//! Nothing is expanded, and nothing is looked up anywhere. No input or output happens here.
+//!
+//! The grammar: an optional byte order mark; lines that end in LF or CRLF; blank lines and `#` comments, which may hold any
+//! bytes; `[export ]KEY[ ]=[ ]VALUE[ # comment]`, where `VALUE` is bare or quoted and quoted values may span lines. A CRLF
+//! within quotes reads as LF, as most readers have it. A line that is neither is a fault: nothing is skipped.
+
+mod dialect;
+mod readers;
+mod scan;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::OnceLock;
+
+use indexmap::IndexMap;
+use secrecy::{ExposeSecret, SecretBox};
+
+pub use dialect::Dialect;
+use dialect::{Place, Style, Table};
+use readers::{Look, Readers, Shape};
+use scan::{Entry, LONGEST};
+
+use crate::secret::{Key, Secret, Variables};
+
+/// A line that cannot be read. It never shows the text of the line, which may be a part of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Counted from 1.
+    pub line: usize,
+    /// One line; names the line, and the variable where it is known.
+    pub what: String,
+    /// The fix. One line.
+    pub help: Option<String>,
+}
+
+/// A line that is read, but not by everybody in the same way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Counted from 1.
+    pub line: usize,
+    /// One line; names the variable and the readers.
+    pub text: String,
+}
+
+/// A value that cannot be put into the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwritable {
+    /// The variable.
+    pub key: Key,
+    /// Names the variable and the readers that would get another value.
+    pub what: String,
+    /// What can be done about it. One line.
+    pub help: String,
+}
+
+/// The token that took the place of the one in the source, or that its line is gone.
+enum Edit {
+    Token(Secret),
+    Removed,
+}
+
+/// A `.env` file. Its bytes are wiped when it is dropped; what [`Document::print`] returns is the caller's.
+pub struct Document {
+    source: SecretBox<Vec<u8>>,
+    scan: scan::Scan,
+    /// The first one reads; a token must suit them all. Never empty.
+    dialects: Vec<Dialect>,
+    /// By position in `scan.entries`.
+    edits: BTreeMap<u32, Edit>,
+    /// Tokens of new variables, for the end of the file.
+    appended: IndexMap<Key, Secret>,
+    /// Positions in `scan.entries`, sorted by name and then by line; made when it is first asked for.
+    index: OnceLock<Vec<u32>>,
+}
+
+/// A line that holds a value now: from the source (with its position), or to be appended.
+struct Live<'a> {
+    entry: Option<(u32, &'a Entry)>,
+    key: &'a str,
+    token: &'a str,
+}
+
+impl Document {
+    /// A file without content, for the portable dialect. For others, parse an empty file.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::new(Vec::new(), scan::Scan::default(), &[])
+    }
+
+    fn new(source: Vec<u8>, scan: scan::Scan, dialects: &[Dialect]) -> Self {
+        Self {
+            source: SecretBox::new(Box::new(source)),
+            scan,
+            dialects: if dialects.is_empty() { vec![Dialect::Portable] } else { dialects.to_vec() },
+            edits: BTreeMap::new(),
+            appended: IndexMap::new(),
+            index: OnceLock::new(),
+        }
+    }
+
+    /// Reads a file. The first dialect reads; what is written later suits all of them. No dialect is `portable`.
+    ///
+    /// # Errors
+    /// Every broken line, up to a thousand. After a quote that is never closed nothing more is looked at.
+    pub fn parse(bytes: Vec<u8>, dialects: &[Dialect]) -> Result<Self, Vec<Fault>> {
+        let mut document = Self::new(bytes, scan::Scan::default(), dialects);
+        document.scan = scan::scan(document.bytes(), document.table())?;
+        Ok(document)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.source.expose_secret()
+    }
+
+    fn table(&self) -> &'static Table {
+        self.dialects.first().copied().unwrap_or(Dialect::Portable).table()
+    }
+
+    fn text(&self, range: std::ops::Range<usize>) -> &str {
+        let bytes = self.bytes().get(range).unwrap_or_default();
+        // Names and tokens were checked when they were found.
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    fn decode<'a>(&self, token: &'a str) -> Cow<'a, str> {
+        (self.table().decode)(token)
+    }
+
+    /// The line at a position of `scan.entries`, unless it was removed.
+    fn line(&self, at: u32) -> Option<Live<'_>> {
+        let entry = self.scan.entries.get(at as usize)?;
+        let token = match self.edits.get(&at) {
+            None => self.text(entry.token()),
+            Some(Edit::Token(token)) => token.expose(),
+            Some(Edit::Removed) => return None,
+        };
+        Some(Live { entry: Some((at, entry)), key: self.text(entry.key()), token })
+    }
+
+    fn live(&self) -> impl Iterator<Item = Live<'_>> {
+        let read = (0..self.scan.entries.len() as u32).filter_map(|at| self.line(at));
+        let new = self.appended.iter().map(|(key, token)| Live { entry: None, key: key.as_str(), token: token.expose() });
+        read.chain(new)
+    }
+
+    /// The lines that set a key, in the order of the file.
+    fn lines_of(&self, key: &Key) -> Vec<Live<'_>> {
+        let index = self.index();
+        let name = |at: u32| self.scan.entries.get(at as usize).map(|e| self.bytes().get(e.key()).unwrap_or_default());
+        let wanted = Some(key.as_str().as_bytes());
+        let from = index.partition_point(|at| name(*at) < wanted);
+        let same = index.iter().skip(from).take_while(|at| name(**at) == wanted);
+        let mut lines: Vec<Live<'_>> = same.filter_map(|at| self.line(*at)).collect();
+        let new = self.appended.get_key_value(key);
+        lines.extend(new.map(|(key, token)| Live { entry: None, key: key.as_str(), token: token.expose() }));
+        lines
+    }
+
+    fn index(&self) -> &[u32] {
+        self.index.get_or_init(|| {
+            let name = |at: u32| self.scan.entries.get(at as usize).and_then(|e| self.bytes().get(e.key()));
+            let mut index: Vec<u32> = (0..self.scan.entries.len() as u32).collect();
+            index.sort_by_key(|at| (name(*at), *at));
+            index
+        })
+    }
+
+    /// What the file sets, decoded. Of several lines for one name the last one counts, at the place of the first.
+    #[must_use]
+    pub fn variables(&self) -> Variables {
+        let mut variables = Variables::with_capacity(self.scan.entries.len());
+        for line in self.live() {
+            if let Some(key) = Key::new(line.key) {
+                variables.insert(key, Secret::from(self.decode(line.token).into_owned()));
+            }
+        }
+        variables
+    }
+
+    /// The value of one variable.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<Secret> {
+        let lines = self.lines_of(key);
+        lines.last().map(|line| Secret::from(self.decode(line.token).into_owned()))
+    }
+
+    /// The text of a variable's value as it stands in the file, without the quotes around it: where it holds escapes it
+    /// differs from the value, and is just as secret. One for each line that sets the variable.
+    #[must_use]
+    pub fn tokens(&self, key: &Key) -> Option<Vec<Secret>> {
+        let lines = self.lines_of(key);
+        let tokens: Vec<Secret> = lines.iter().map(|line| Secret::from(dialect::inner(line.token))).collect();
+        (!tokens.is_empty()).then_some(tokens)
+    }
+
+    /// Gives a variable a value. Only the bytes of the value's token change, on every line that sets the variable; its
+    /// quoting stays where the value fits it and nobody reads it worse. A new variable gets a line at the end. A value
+    /// that the variable already has changes nothing. A line break is written as LF in a file with CRLF line ends too: a
+    /// CRLF would read back as LF.
+    ///
+    /// # Errors
+    /// Where the readers of the document's dialects would get another value; then nothing has changed.
+    pub fn set(&mut self, key: &Key, value: &Secret) -> Result<(), Unwritable> {
+        for (at, token) in self.plan(key, value)? {
+            match at {
+                Some(at) => drop(self.edits.insert(at, Edit::Token(token))),
+                None => drop(self.appended.insert(key.clone(), token)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`Document::set`] would succeed.
+    ///
+    /// # Errors
+    /// Those of [`Document::set`].
+    pub fn check(&self, key: &Key, value: &Secret) -> Result<(), Unwritable> {
+        self.plan(key, value).map(drop)
+    }
+
+    /// The tokens that give a variable a value: by position of the line, or `None` for a new line.
+    fn plan(&self, key: &Key, value: &Secret) -> Result<Vec<(Option<u32>, Secret)>, Unwritable> {
+        let lines = self.lines_of(key);
+        let value = value.expose();
+        if lines.last().is_some_and(|line| self.decode(line.token) == value) {
+            return Ok(Vec::new());
+        }
+        if key.as_str().len() + 1 + value.len() > LONGEST {
+            return Err(Unwritable {
+                key: key.clone(),
+                what: format!("{key} takes more than the {LONGEST} bytes that an environment variable can have"),
+                help: "shorten the value, or leave the variable out with `exclude`".to_owned(),
+            });
+        }
+        let token = |place: &Place<'_>| match dialect::choose(&self.dialects, value, place) {
+            Ok(token) => Ok(Secret::from(token)),
+            Err(refusal) => Err(unwritable(key, value, &refusal)),
+        };
+        if lines.iter().all(|line| line.entry.is_none()) {
+            return Ok(vec![(None, token(&Place::default())?)]);
+        }
+        let differ = lines.iter().filter(|line| self.decode(line.token) != value);
+        let placed = differ.map(|line| {
+            let place = line.entry.map(|(_, entry)| Place { now: Some(line.token), ..self.place(entry) });
+            Ok((line.entry.map(|(at, _)| at), token(&place.unwrap_or_default())?))
+        });
+        placed.collect()
+    }
+
+    fn place(&self, entry: &Entry) -> Place<'_> {
+        let token = entry.token();
+        let before = self.bytes().get(..token.start).and_then(|b| b.last());
+        let after = self.bytes().get(token.end..entry.line().end).unwrap_or_default();
+        let after = after.strip_suffix(b"\n").map_or(after, |a| a.strip_suffix(b"\r").unwrap_or(a));
+        Place { spaced: before != Some(&b'='), after, now: None }
+    }
+
+    /// Takes a variable out: every line that sets it, with its line end. Comments above it stay.
+    pub fn remove(&mut self, key: &Key) {
+        let lines: Vec<u32> = self.lines_of(key).iter().filter_map(|line| line.entry.map(|(at, _)| at)).collect();
+        self.edits.extend(lines.into_iter().map(|at| (at, Edit::Removed)));
+        self.appended.shift_remove(key);
+    }
+
+    /// The file's bytes. Without a change they are those that were read.
+    #[must_use]
+    pub fn print(&self) -> Vec<u8> {
+        let source = self.bytes();
+        let grown = self.edits.values().map(|edit| if let Edit::Token(t) = edit { t.expose().len() } else { 0 });
+        let new = self.appended.iter().map(|(key, token)| key.as_str().len() + token.expose().len() + 3);
+        let mut out = Vec::with_capacity(source.len() + grown.sum::<usize>() + new.sum::<usize>() + 2);
+        let mut done = 0;
+        for (at, edit) in &self.edits {
+            let Some(entry) = self.scan.entries.get(*at as usize) else { continue };
+            let gone = match edit {
+                Edit::Token(_) => entry.token(),
+                Edit::Removed => entry.line(),
+            };
+            out.extend_from_slice(source.get(done..gone.start).unwrap_or_default());
+            if let Edit::Token(token) = edit {
+                out.extend_from_slice(token.expose().as_bytes());
+            }
+            done = gone.end;
+        }
+        out.extend_from_slice(source.get(done..).unwrap_or_default());
+        let line_end: &[u8] = if self.scan.crlf > self.scan.lf { b"\r\n" } else { b"\n" };
+        let bare_start = if self.scan.bom { 3 } else { 0 };
+        if !self.appended.is_empty() && out.len() > bare_start && out.last() != Some(&b'\n') {
+            out.extend_from_slice(line_end);
+        }
+        for (key, token) in &self.appended {
+            for part in [key.as_str().as_bytes(), b"=", token.expose().as_bytes(), line_end] {
+                out.extend_from_slice(part);
+            }
+        }
+        out
+    }
+
+    /// What others read differently in the file as it was parsed: lines that npm dotenv, docker compose or a shell take
+    /// in another way, names that are set twice, a byte order mark, CRLF line ends. In the order of lines.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<Remark> {
+        let remark = |line: u32, text: String| Remark { line: line as usize, text: format!("line {line}: {text}") };
+        let mut remarks = Vec::new();
+        if self.scan.bom {
+            remarks.push(remark(1, format!("a byte order mark, which {} cannot read", listed(readers::NO_BOM))));
+        }
+        if self.scan.crlf > 0 {
+            let who = listed(readers::SHELLS);
+            remarks.push(remark(1, format!("the file has CRLF line ends: {who} keep the carriage return in the value")));
+        }
+        for entry in &self.scan.entries {
+            let (key, token) = (self.text(entry.key()), self.text(entry.token()));
+            let shape = Shape { crlf: false, ..self.shape(entry) };
+            let readers = self.misreaders(key, token, shape);
+            if readers.meets(readers::WATCHED) {
+                let who = listed(readers.without(readers::RAW));
+                remarks.push(remark(entry.line, format!("{key} is read differently by {who}")));
+            }
+        }
+        for pair in self.index().windows(2) {
+            let at = |i: usize| pair.get(i).and_then(|at| self.scan.entries.get(*at as usize));
+            let (Some(first), Some(again)) = (at(0), at(1)) else { continue };
+            let key = self.text(again.key());
+            if self.text(first.key()) == key {
+                let who = listed(readers::FIRST_WINS);
+                let text = format!("{key} is set again (line {} sets it too): the last one counts, but {who} take the first", first.line);
+                remarks.push(remark(again.line, text));
+            }
+        }
+        remarks.sort_by_key(|remark| remark.line);
+        remarks
+    }
+
+    /// Which readers get another value, or none, for which variables, by the prediction table and as the document stands
+    /// now: because of the token, or of what surrounds it on its line. A byte order mark is left out here.
+    #[must_use]
+    pub fn misread(&self) -> Vec<(Key, Vec<&'static str>)> {
+        let mut all: IndexMap<&str, Readers> = IndexMap::new();
+        for line in self.live() {
+            let shape = match line.entry {
+                Some((_, entry)) => self.shape(entry),
+                None => Shape { crlf: self.scan.crlf > self.scan.lf, ..Shape::default() },
+            };
+            let mut readers = self.misreaders(line.key, line.token, shape);
+            if let Some(earlier) = all.get(line.key) {
+                readers = readers.and(*earlier).and(readers::FIRST_WINS);
+            }
+            all.insert(line.key, readers);
+        }
+        let known = all.into_iter().filter(|(_, readers)| !readers.is_empty());
+        known.filter_map(|(key, readers)| Some((Key::new(key)?, readers.names()))).collect()
+    }
+
+    fn misreaders(&self, key: &str, token: &str, shape: Shape) -> Readers {
+        let value = self.decode(token);
+        let style = Style::of(token);
+        let size = key.len() + 1 + value.len();
+        let look = Look { style, raw: dialect::inner(token), value: &value, size };
+        readers::misreaders(&look).and(readers::line_misreaders(shape, style, token.is_empty()))
+    }
+
+    fn shape(&self, entry: &Entry) -> Shape {
+        let part = |range| self.bytes().get(range).unwrap_or_default();
+        let (line, key, token) = (entry.line(), entry.key(), entry.token());
+        let indent = part(line.start..key.start);
+        let after = part(token.end..line.end);
+        let comment = after.contains(&b'#');
+        Shape {
+            export: indent.iter().any(|b| !b" \t".contains(b)),
+            indented: indent.first().is_some_and(|b| b" \t".contains(b)),
+            spaced: key.end + 1 != token.start,
+            comment,
+            tight: after.starts_with(b"#"),
+            trailing_blank: !comment && after.iter().any(|b| b" \t".contains(b)),
+            crlf: after.ends_with(b"\r\n"),
+        }
+    }
+}
+
+/// "a, b and c".
+fn listed(readers: Readers) -> String {
+    match readers.names().split_last() {
+        None => String::new(),
+        Some((only, [])) => (*only).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+fn unwritable(key: &Key, value: &str, refusal: &dialect::Refusal) -> Unwritable {
+    let what = if refusal.readers.is_empty() {
+        format!("the value of {key} holds {}", refusal.holds)
+    } else {
+        format!("the value of {key} holds {}, which {} would misread", refusal.holds, listed(refusal.readers))
+    };
+    let carriers = dialect::carriers(value);
+    let help = if carriers.is_empty() {
+        "change the value, or leave the variable out with `exclude`".to_owned()
+    } else {
+        format!("a file for fewer readers can carry it: dialect {}", carriers.join(" or "))
+    };
+    Unwritable { key: key.clone(), what, help }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({} lines set a variable)", self.scan.entries.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The one HTTP client, and the adapter that lets the AWS SDK use it. TLS by rustls with ring; proxies by `HTTPS_PROXY`,
+//! `HTTP_PROXY` and `NO_PROXY`; certificate authorities of the system (or `SSL_CERT_FILE`), and those of `ca_file`.
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+
+use crate::error::{Failure, Kind};
+
+/// A host that does not even answer the handshake is given up after this; the SDKs try again.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One attempt of one request, connection included.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Makes the client. `ca_pem` holds certificate authorities to add to the system's.
+///
+/// # Errors
+/// [`Kind::Input`] for a CA file without a certificate, [`Kind::Unavailable`] where TLS cannot be set up.
+pub fn client(ca_pem: Option<(&str, &[u8])>) -> Result<reqwest::Client, Failure> {
+    // The first of several calls installs it; every later one finds it there, which is what is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT);
+    if let Some((path, pem)) = ca_pem {
+        let wrong = || {
+            Failure::new(Kind::Input, format!("the CA file `{path}` holds no certificate that can be read"))
+                .help("give a PEM file with `-----BEGIN CERTIFICATE-----` blocks")
+        };
+        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| wrong())?;
+        if certificates.is_empty() {
+            return Err(wrong());
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build().map_err(|error| {
+        Failure::new(Kind::Unavailable, format!("couldn't set up TLS: {}", causes(&error)))
+            .help("check that the system has a CA bundle, or name one in SSL_CERT_FILE")
+    })
+}
+
+/// The chain of causes on one line, without one that its wrapper already says. For transport errors only: what a server
+/// answered is never part of them.
+#[must_use]
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let part = cause.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// The client as the AWS SDK wants it.
+#[derive(Clone, Debug)]
+pub struct AwsHttp(reqwest::Client);
+
+impl AwsHttp {
+    /// Shares the connections of the client.
+    #[must_use]
+    pub fn new(client: reqwest::Client) -> Self {
+        Self(client)
+    }
+}
+
+impl HttpClient for AwsHttp {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for AwsHttp {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let (parts, body) = request.into_parts();
+            let Some(bytes) = body.bytes().map(<[u8]>::to_vec) else {
+                return Err(ConnectorError::user("a streaming body cannot be sent".into()));
+            };
+            let sent = client.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(bytes).send();
+            let answer = sent.await.map_err(failed)?;
+            let mut response = http::Response::builder().status(answer.status());
+            if let Some(headers) = response.headers_mut() {
+                headers.clone_from(answer.headers());
+            }
+            let body = answer.bytes().await.map_err(failed)?;
+            let response = response.body(SdkBody::from(body)).map_err(|error| ConnectorError::user(error.into()))?;
+            HttpResponse::try_from(response).map_err(|error| ConnectorError::user(error.into()))
+        })
+    }
+}
+
+/// Tells the SDK what it may try again: everything but a request that could not be built. The URL is left out, because
+/// the caller names the object better.
+fn failed(error: reqwest::Error) -> ConnectorError {
+    let error = error.without_url();
+    if error.is_builder() {
+        ConnectorError::user(error.into())
+    } else if error.is_timeout() {
+        ConnectorError::timeout(error.into())
+    } else {
+        ConnectorError::io(error.into())
+    }
+}

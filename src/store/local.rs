@@ -1,0 +1,154 @@
+//! The embedded store: a directory, one sub-directory a secret, one immutable file a version (`1.json`, `2.json`, …) that
+//! holds the payload as it is.
+//!
+//! A version is written aside and then hard-linked to its name, so that it is whole or absent, and the file system itself
+//! decides which of two writers made version N+1. No daemon, no lock that outlives its run.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+
+use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found};
+use crate::error::{Failure, Kind};
+use crate::file::{self, Aside, Directory};
+use crate::reference::{Pin, Reference};
+
+/// A store in one directory.
+pub struct Local {
+    root: PathBuf,
+    allowed: Allowed,
+}
+
+impl Local {
+    /// A store in `root`, which the first write makes.
+    #[must_use]
+    pub fn new(root: PathBuf, allowed: Allowed) -> Self {
+        Self { root, allowed }
+    }
+
+    fn directory(&self, which: &Reference) -> PathBuf {
+        self.root.join(directory_name(&which.id))
+    }
+
+    fn get(&self, which: &Reference) -> Result<Option<Snapshot>, Failure> {
+        let directory = self.directory(which);
+        let Some(newest) = newest(&directory)? else { return Ok(None) };
+        let number = match &which.pin {
+            Pin::Current => newest,
+            Pin::Version(version) => match version.parse::<u64>() {
+                Ok(number) if number > 0 => number,
+                _ => {
+                    let what = format!("`{which}` asks for a version that the local store cannot have");
+                    return Err(Failure::new(Kind::Input, what).help("its versions are the numbers from 1 on"));
+                }
+            },
+            // The notation refuses stages for this store.
+            Pin::Stage(_) => return Ok(None),
+        };
+        let path = directory.join(file_name(number));
+        let bytes = match file::read_any(&path) {
+            Ok(snapshot) => snapshot.bytes().to_vec(),
+            Err(failure) if failure.kind == Kind::NotFound => {
+                let what = format!("the secret `{}` has no version {number}", which.id);
+                return Err(Failure::new(Kind::NotFound, what).help(format!("its newest version is {newest}")));
+            }
+            Err(failure) => return Err(failure),
+        };
+        let payload = Payload::from_bytes(bytes, Form::Text);
+        Ok(Some(Snapshot { payload, version: Version(number.to_string()), remark: None }))
+    }
+
+    fn put(&self, which: &Reference, expected: Option<&Version>, payload: &Payload) -> Result<Commit, Failure> {
+        let path = self.directory(which);
+        let number = match expected {
+            Some(version) => version.0.parse::<u64>().map_or(1, |number| number.saturating_add(1)),
+            None if !self.allowed.create && !path.exists() => {
+                return Err(not_found(which, "create it, or set `create` to `true`"));
+            }
+            None => 1,
+        };
+        let mut remark = file::make_dir(&self.root)?;
+        remark = file::make_dir(&path)?.or(remark);
+        let directory = Directory::open(&path)?;
+        // One name for the temporary files of all versions, so that every writer clears what a killed one left.
+        let temporary = OsString::from("version");
+        file::sweep_dir(&directory, &temporary);
+        let aside = Aside::create(&directory, &temporary)?;
+        aside.write_synced(payload.text.expose().as_bytes())?;
+        remark = aside.note().map(str::to_owned).or(remark);
+        // Without the protection a writer that is late takes the next number that is free.
+        let number = if self.allowed.unsafe_write { newest(&path)?.map_or(1, |newest| newest + 1) } else { number };
+        if newest(&path)?.is_some_and(|newest| newest >= number) || !aside.link_to(&OsString::from(file_name(number)))? {
+            return Ok(Commit::Conflict);
+        }
+        Ok(Commit::Done { version: Version(number.to_string()), remark })
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for Local {
+    async fn fetch(&self, which: &[Reference]) -> Vec<Result<Option<Snapshot>, Failure>> {
+        which.iter().map(|which| self.get(which)).collect()
+    }
+
+    async fn commit(
+        &self,
+        which: &Reference,
+        expected: Option<&Version>,
+        payload: &Payload,
+    ) -> Result<Commit, Failure> {
+        self.put(which, expected, payload)
+    }
+}
+
+fn file_name(number: u64) -> String {
+    format!("{number}.json")
+}
+
+/// One directory a secret, for every id: what a file name should not hold becomes `%XX`, so that no two ids meet.
+fn directory_name(id: &str) -> String {
+    let mut name = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'+' | b'=' | b'@' => name.push(char::from(byte)),
+            // `.` and `..` are directories that exist already.
+            b'.' if !name.is_empty() => name.push('.'),
+            _ => name.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    name
+}
+
+/// The highest number that a version has; `None` where there is no version.
+fn newest(directory: &Path) -> Result<Option<u64>, Failure> {
+    let refused = |error: std::io::Error| file::fail("read the directory", directory, error);
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refused(error)),
+    };
+    let mut newest = None;
+    for entry in entries {
+        let name = entry.map_err(refused)?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|stem| stem.parse::<u64>().ok());
+        newest = newest.max(number);
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_ids_share_a_directory() {
+        assert_eq!(directory_name("envsync-secrets"), "envsync-secrets");
+        assert_eq!(directory_name("prod/app"), "prod%2Fapp");
+        assert_eq!(directory_name("prod%2Fapp"), "prod%252Fapp");
+        assert_eq!(directory_name(".."), "%2E.");
+        assert_eq!(directory_name("."), "%2E");
+        assert_eq!(directory_name("a.b"), "a.b");
+    }
+}
