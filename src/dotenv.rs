@@ -285,7 +285,7 @@ impl Document {
             done = gone.end;
         }
         out.extend_from_slice(source.get(done..).unwrap_or_default());
-        let line_end: &[u8] = if self.scan.crlf > self.scan.lf { b"\r\n" } else { b"\n" };
+        let line_end = self.line_end();
         let bare_start = if self.scan.bom { 3 } else { 0 };
         if !self.appended.is_empty() && out.len() > bare_start && out.last() != Some(&b'\n') {
             out.extend_from_slice(line_end);
@@ -296,6 +296,11 @@ impl Document {
             }
         }
         out
+    }
+
+    /// What most lines end with.
+    fn line_end(&self) -> &'static [u8] {
+        if self.scan.crlf > self.scan.lf { b"\r\n" } else { b"\n" }
     }
 
     /// What others read differently in the file as it was parsed: lines that npm dotenv, docker compose or a shell take
@@ -313,7 +318,7 @@ impl Document {
         }
         for entry in &self.scan.entries {
             let (key, token) = (self.text(entry.key()), self.text(entry.token()));
-            let shape = Shape { crlf: false, ..self.shape(entry) };
+            let shape = Shape { crlf: false, ..self.shape(entry, token) };
             let readers = self.misreaders(key, token, shape);
             if readers.meets(readers::WATCHED) {
                 let who = listed(readers.without(readers::RAW));
@@ -341,8 +346,8 @@ impl Document {
         let mut all: IndexMap<&str, Readers> = IndexMap::new();
         for line in self.live() {
             let shape = match line.entry {
-                Some((_, entry)) => self.shape(entry),
-                None => Shape { crlf: self.scan.crlf > self.scan.lf, ..Shape::default() },
+                Some((_, entry)) => self.shape(entry, line.token),
+                None => Shape { crlf: self.line_end() == b"\r\n", ..Shape::default() },
             };
             let mut readers = self.misreaders(line.key, line.token, shape);
             if let Some(earlier) = all.get(line.key) {
@@ -362,20 +367,28 @@ impl Document {
         readers::misreaders(&look).and(readers::line_misreaders(shape, style, token.is_empty()))
     }
 
-    fn shape(&self, entry: &Entry) -> Shape {
+    /// The surroundings of a token that stands in the place of an entry's own.
+    fn shape(&self, entry: &Entry, token: &str) -> Shape {
         let part = |range| self.bytes().get(range).unwrap_or_default();
-        let (line, key, token) = (entry.line(), entry.key(), entry.token());
+        let blank = |b: Option<&u8>| b.is_some_and(|b| b" \t".contains(b));
+        let (line, key, place) = (entry.line(), entry.key(), entry.token());
         let indent = part(line.start..key.start);
-        let after = part(token.end..line.end);
+        let equals = part(key.end..place.start);
+        let after = part(place.end..line.end);
         let comment = after.contains(&b'#');
+        // Around an empty token the blanks after the `=` are blanks at the end.
+        let before = blank(equals.last());
         Shape {
-            export: indent.iter().any(|b| !b" \t".contains(b)),
-            indented: indent.first().is_some_and(|b| b" \t".contains(b)),
-            spaced: key.end + 1 != token.start,
+            export: indent.iter().any(|b| !blank(Some(b))),
+            indented: blank(indent.first()),
+            spaced: blank(equals.first()) || before && !token.is_empty(),
             comment,
+            quoting_comment: comment && after.iter().any(|b| b"'\"\\".contains(b)),
             tight: after.starts_with(b"#"),
-            trailing_blank: !comment && after.iter().any(|b| b" \t".contains(b)),
-            crlf: after.ends_with(b"\r\n"),
+            trailing_blank: !comment && (blank(after.first()) || before && token.is_empty()),
+            // A last line without an end gets one when something is appended.
+            crlf: after.ends_with(b"\r\n")
+                || !after.ends_with(b"\n") && !self.appended.is_empty() && self.line_end() == b"\r\n",
         }
     }
 }

@@ -13,9 +13,9 @@ pub mod reference;
 pub mod auth;
 pub mod config;
 
-//pub mod ci;
+pub mod ci;
 pub mod file;
 pub mod http;
 pub mod store;
 
-//pub mod run;
+pub mod run;

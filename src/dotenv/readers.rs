@@ -287,6 +287,10 @@ static RULES: &[Rule] = &[
         when: |l| l.is(Style::Backtick) && l.dollar(|b| b == b'('),
         misread: Readers::of(&[DotenvExpand, Dotenvx]),
     },
+    Rule {
+        when: |l| l.is(Style::Backtick) && l.dollar(|b| b.is_ascii_digit()),
+        misread: Readers::of(&[Next, Bun]),
+    },
     Rule { when: |l| l.is(Style::Backtick) && l.raw.ends_with('\\'), misread: Readers::of(&[Bun]) },
     Rule {
         when: |l| l.quoted() && l.raw.replace("\r\n", "\n").contains('\r'),
@@ -336,7 +340,7 @@ static RULES: &[Rule] = &[
     Rule { when: |l| l.escaped(|b| b == b'\\'), misread: JAVASCRIPT.and(JAVA) },
     Rule { when: |l| l.escaped_before(b'\\', b"nrt"), misread: Readers::of(&[Direnv, Symfony]) },
     Rule {
-        when: |l| l.escaped_before(b'\\', b"\\$"),
+        when: |l| l.escaped_before(b'\\', b"$"),
         misread: RUST.and(SHELLS).and(Readers::of(&[Godotenv, Compose, Direnv, RubyDotenv, Symfony])),
     },
     Rule { when: |l| l.is(Style::Double) && l.raw.ends_with('\\'), misread: Readers::of(&[Godotenv]) },
@@ -368,9 +372,17 @@ static RULES: &[Rule] = &[
         when: |l| l.is(Style::Bare) && l.has(b"#"),
         misread: JAVASCRIPT.and(JAVA).and(Readers::of(&[Direnv, RubyDotenv, Phpdotenv])),
     },
+    // To them any white space starts a comment, not only the ASCII blanks.
+    Rule {
+        when: |l| l.is(Style::Bare) && l.raw.split('#').rev().skip(1).any(|part| is_trimmed(part.chars().next_back())),
+        misread: PYTHON.and(RUST).and(Readers::of(&[Godotenv, Compose])),
+    },
     Rule { when: |l| l.is(Style::Bare) && l.raw.starts_with('#'), misread: RUST.and(Readers::of(&[Symfony])) },
     Rule { when: |l| l.is(Style::Bare) && l.has(b"'\""), misread: RUST.and(SHELLS).and(Readers::of(&[Symfony])) },
-    Rule { when: |l| l.is(Style::Bare) && l.has(b"\""), misread: JAVA },
+    Rule {
+        when: |l| l.is(Style::Bare) && (l.has(b"\"") || l.raw.bytes().any(|b| b.is_ascii_control() && b != b'\t')),
+        misread: JAVA,
+    },
     Rule {
         when: |l| l.is(Style::Bare) && l.has(b"\\"),
         misread: RUST.and(SYSTEMD).and(SHELLS).and(Readers::of(&[RubyDotenv])),
@@ -413,6 +425,8 @@ pub(super) struct Shape {
     /// A blank before or after the `=`.
     pub spaced: bool,
     pub comment: bool,
+    /// A comment that holds a quote or a backslash.
+    pub quoting_comment: bool,
     /// A comment that follows the closing quote without a blank.
     pub tight: bool,
     pub trailing_blank: bool,
@@ -428,7 +442,9 @@ pub(super) fn line_misreaders(shape: Shape, style: Style, empty: bool) -> Reader
         (shape.spaced, spaced),
         (shape.comment, DJANGO.and(SYSTEMD).and(RAW)),
         (shape.comment && style == Style::Bare && empty, Readers::of(&[Godotenv, Compose])),
-        (shape.tight, SHELLS),
+        // dotenvy loses track of the comment where two blanks precede it.
+        (shape.quoting_comment, RUST.and(Readers::of(&[Direnv]))),
+        (shape.tight, RUST.and(SHELLS)),
         (shape.trailing_blank, DJANGO.and(RAW)),
         (shape.crlf, SHELLS),
     ];

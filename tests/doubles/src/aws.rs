@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/>
 
 mod calls;
+mod fields;
 mod listing;
 mod state;
 

@@ -1,6 +1,8 @@
 //! The double itself, over plain sockets: the documented semantics that its users rely on, and its faults. That the
 //! vendor's own client accepts it is shown by `tests/conformance/aws`.
 
+#![allow(clippy::unwrap_used, reason = "in a helper of a test a failure is the test's failure")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::calls::{Answer, described, invalid, text, value_of};
+use super::calls::{Answer, described, value_of};
+use super::fields::{invalid, text};
 use super::state::{Refusal, Secret, State};
 
 /// Most ids of one `BatchGetSecretValue`.

@@ -1,0 +1,32 @@
+# The image of the GitHub Action and of GitLab jobs: busybox, a CA bundle and one static binary.
+#
+# Both bases and the stage that the binary comes from are arguments, so that the image also builds where no registry can
+# be reached: `--build-arg BINARY=given` takes a binary and a CA bundle from the build context (tests/container/run).
+
+ARG RUST_IMAGE=rust:1.95-slim-bookworm
+ARG BASE_IMAGE=busybox:1.37-musl
+# `compiled` or `given`.
+ARG BINARY=compiled
+
+FROM ${RUST_IMAGE} AS compiled
+WORKDIR /src
+COPY . .
+# The target is named, although it is the host's, because +crt-static would else reach build scripts and procedural macros.
+RUN target="$(uname -m)-unknown-linux-gnu" \
+ && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" --bin envsync \
+ && install -D -m 0755 "target/$target/release/envsync" /out/usr/local/bin/envsync \
+ && install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt
+
+FROM scratch AS given
+ARG GIVEN_BINARY=envsync
+ARG GIVEN_CA_BUNDLE=ca-certificates.crt
+COPY ${GIVEN_BINARY} /out/usr/local/bin/envsync
+COPY ${GIVEN_CA_BUNDLE} /out/etc/ssl/certs/ca-certificates.crt
+
+FROM ${BINARY} AS binary
+
+FROM ${BASE_IMAGE}
+COPY --from=binary /out/ /
+# No ENTRYPOINT: GitLab starts the image's `sh`. No USER: GitHub's runner needs root in there, and the file gets the owner
+# of its directory. No WORKDIR: GitHub and GitLab set theirs.
+CMD ["envsync"]

@@ -1,0 +1,375 @@
+//! The pipeline we run in, and the only code that prints: masks, log lines, annotations, outputs, the summary.
+//!
+//! On GitHub everything goes to stdout: the runner empties stderr before stdout, so that on two streams a line could
+//! overtake the mask that hides it. Elsewhere log lines go to stderr, and a mask command is never printed, because there it
+//! would show the value.
+
+mod github;
+mod gitlab;
+mod mask;
+mod meta;
+mod names;
+mod plain;
+mod text;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use globset::GlobSet;
+
+use crate::config::{Environment, variable};
+use crate::dotenv::Document;
+use crate::error::{Failure, Kind, Problem};
+use crate::plan::{Change, Plan};
+use crate::secret::{Key, Secret, Variables};
+use mask::Masks;
+pub use meta::{Meta, Summary};
+use text::list;
+
+/// A warning names so many variables at most.
+const NAMED: usize = 50;
+
+/// Where a run takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// GitHub Actions, Forgejo or Gitea.
+    GitHub,
+    /// GitLab CI.
+    GitLab,
+    /// A shell, a container, another pipeline.
+    Plain,
+}
+
+/// What differs between places. All text that it returns is whole lines; what is not said here is as in a shell.
+trait Host {
+    fn place(&self) -> Place;
+
+    /// The command that hides a line; `None` where nobody would obey it.
+    fn mask(&self, _line: &str) -> Option<String> {
+        None
+    }
+
+    fn warning(&self, what: &str, help: Option<&str>) -> String {
+        plain::lines("warning: ", what, help)
+    }
+
+    /// The problem of this number, from 0.
+    fn error(&self, _kind: Kind, problem: &Problem, _number: usize) -> String {
+        plain::lines("error: ", &problem.what, problem.help.as_deref())
+    }
+
+    fn group(&self, title: &str) -> String {
+        plain::lines("", title, None)
+    }
+
+    fn end_group(&self) -> String {
+        String::new()
+    }
+
+    /// Something about this place that endangers values.
+    fn caution(&self) -> Option<Problem> {
+        None
+    }
+
+    fn ready(&self, outputs: bool, export_env: bool) -> Result<(), Failure>;
+
+    fn hand_over(&self, _variables: &Variables, outputs: bool, export_env: bool) -> Result<(), Failure> {
+        self.ready(outputs, export_env)
+    }
+
+    /// Sets the outputs without values, or returns the text for `outputs_file`.
+    fn meta(&self, meta: &Meta) -> Result<Option<String>, Failure> {
+        Ok(Some(meta.as_report()))
+    }
+
+    /// Whether that text is more than the place accepts.
+    fn too_large(&self, _meta: &Meta, _report: &str) -> Option<Problem> {
+        None
+    }
+
+    fn summary(&self, _page: &dyn Fn() -> String) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// The pipeline.
+pub struct Ci {
+    host: Box<dyn Host>,
+    out: Box<dyn Write>,
+    workspace: PathBuf,
+    masks: Masks,
+    /// A mask could not be printed, so that nothing may be handed over.
+    unmasked: bool,
+    said: BTreeSet<String>,
+}
+
+impl Ci {
+    /// GitHub where `GITHUB_ACTIONS` is `true`; GitLab where `GITLAB_CI` is set to anything (`gitlab-ci-local` sets it to
+    /// `false`) and there is a `CI_PROJECT_DIR`; else a shell. Nothing is printed.
+    #[must_use]
+    pub fn detect(env: &Environment, cwd: &Path) -> Self {
+        if variable(env, "GITHUB_ACTIONS") == Some("true") {
+            Self::on(env, cwd, Box::new(std::io::stdout()))
+        } else {
+            Self::on(env, cwd, Box::new(std::io::stderr()))
+        }
+    }
+
+    fn on(env: &Environment, cwd: &Path, out: Box<dyn Write>) -> Self {
+        let project = variable(env, "CI_PROJECT_DIR").filter(|_| variable(env, "GITLAB_CI").is_some());
+        let (host, workspace): (Box<dyn Host>, _) = if variable(env, "GITHUB_ACTIONS") == Some("true") {
+            (Box::new(github::GitHub::new(env)), variable(env, "GITHUB_WORKSPACE"))
+        } else if project.is_some() {
+            (Box::new(gitlab::GitLab::new(env)), project)
+        } else {
+            (Box::new(plain::Plain), None)
+        };
+        let workspace = workspace.map_or_else(|| cwd.to_owned(), PathBuf::from);
+        Self { host, out, workspace, masks: Masks::new(), unmasked: false, said: BTreeSet::new() }
+    }
+
+    /// Where we are.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.host.place()
+    }
+
+    /// `GITHUB_WORKSPACE`, `CI_PROJECT_DIR`, or the current directory.
+    #[must_use]
+    pub fn workspace(&self) -> &Path {
+        &self.workspace
+    }
+
+    /// The configuration's rules, for everything that is masked from now on: the shortest mask in characters, and the names
+    /// that are no secrets.
+    pub fn set_masking(&mut self, min_length: usize, unmasked: GlobSet) {
+        self.masks.configure(min_length, unmasked);
+    }
+
+    /// Masks a key, a token or inline content; to be called before anything else is printed.
+    pub fn mask_configuration(&mut self, secret: &Secret) {
+        if self.masks() {
+            let new = self.masks.configuration(secret);
+            self.hide(&new);
+        }
+    }
+
+    /// Masks every value; to be called the moment they arrive. What cannot be masked is said with the plan.
+    pub fn mask(&mut self, variables: &Variables) {
+        if !self.masks() {
+            return;
+        }
+        let (mut all, mut cut) = (Vec::new(), Vec::new());
+        for (key, value) in variables {
+            let (new, some_left) = self.masks.variable(key, value);
+            all.extend(new);
+            cut.extend(some_left.then_some(key));
+        }
+        self.hide(&all);
+        if !cut.is_empty() {
+            let names = list(cut.into_iter().map(Key::as_str), NAMED);
+            let help = "keep such values in files, and out of logs";
+            self.warn_once(&format!("values with very many lines are masked only in part: {names}"), Some(help));
+        }
+    }
+
+    /// Masks the tokens of a file where they show a value in another form.
+    pub fn mask_written(&mut self, document: &Document, variables: &Variables) {
+        if self.masks() {
+            for key in variables.keys() {
+                for token in document.tokens(key).into_iter().flatten() {
+                    self.mask_token(key, &token);
+                }
+            }
+        }
+    }
+
+    fn mask_token(&mut self, key: &Key, token: &Secret) {
+        let new = self.masks.written(key, token);
+        self.hide(&new);
+    }
+
+    /// Text for a user who asked for it, such as `--help`: on stdout, as it is.
+    pub fn text(&mut self, text: &str) {
+        let mut out = std::io::stdout();
+        // Where nobody listens there is nobody to tell.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// A line of the log.
+    pub fn info(&mut self, text: &str) {
+        let line = plain::lines("", text, None);
+        self.print(&line);
+    }
+
+    /// Something odd that does no harm, and what to do about it.
+    pub fn warning(&mut self, text: &str, help: Option<&str>) {
+        let lines = self.host.warning(text, help);
+        self.print(&lines);
+    }
+
+    /// A warning that is not repeated where the same work is done again.
+    pub fn warning_once(&mut self, text: &str) {
+        self.warn_once(text, None);
+    }
+
+    fn warn_once(&mut self, text: &str, help: Option<&str>) {
+        if self.said.insert(text.to_owned()) {
+            self.warning(text, help);
+        }
+    }
+
+    /// Opens a part of the log that can be folded. They do not nest.
+    pub fn group(&mut self, title: &str) {
+        let line = self.host.group(title);
+        self.print(&line);
+    }
+
+    /// Ends it.
+    pub fn end_group(&mut self) {
+        let line = self.host.end_group();
+        self.print(&line);
+    }
+
+    /// Shows what changes, by name; before it, what is to be known about the values: which are not masked, and what about
+    /// this place endangers them.
+    pub fn plan(&mut self, title: &str, plan: &Plan, dry_run: bool) {
+        self.tell_bare();
+        if let Some(caution) = self.host.caution() {
+            self.warn_once(&caution.what, caution.help.as_deref());
+        }
+        let head = format!("{title}: {}{}", plan.counts(), if dry_run { "; nothing is written" } else { "" });
+        if !plan.has_changes() {
+            return self.info(&head);
+        }
+        self.group(&head);
+        let steps = plan.steps.iter().filter(|step| step.change != Change::Unchanged);
+        let lines: String = steps.map(|step| format!("  {:<8} {}\n", step.change.word(), step.key)).collect();
+        self.print(&lines);
+        self.end_group();
+    }
+
+    fn tell_bare(&mut self) {
+        let bare = self.masks.take_bare();
+        if !bare.is_empty() {
+            let names = list(bare.iter().map(Key::as_str), NAMED);
+            let what = format!("not masked, because the values are too short or plain words: {names}");
+            let help = "give them longer values, lower `min_mask_length`, or list them in `unmasked_keys` if they are no secrets";
+            self.warning(&what, Some(help));
+        }
+    }
+
+    /// Shows why a run did not do what was asked. `changed` says what was changed nevertheless, or that nothing was.
+    pub fn failure(&mut self, changed: &str, failure: &Failure) {
+        let mut lines = plain::lines("envsync: ", changed, None);
+        for (number, problem) in failure.problems.iter().enumerate() {
+            lines.push_str(&self.host.error(failure.kind, problem, number));
+        }
+        self.print(&lines);
+    }
+
+    /// Whether this place can hand over what is asked; to be called before anything is done.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] where it cannot, and the way that works instead; [`Kind::Unavailable`] for a command file that cannot
+    /// be written.
+    pub fn ready(&self, outputs: bool, export_env: bool) -> Result<(), Failure> {
+        self.host.ready(outputs, export_env)
+    }
+
+    /// Whether these variables may be handed over; to be called before anything is written.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] with every variable that may not: a name that would take over later steps or equals another one, a
+    /// value that no environment holds.
+    pub fn check_names(
+        &self,
+        variables: &Variables,
+        outputs: bool,
+        export_env: bool,
+        last_wins: bool,
+    ) -> Result<(), Failure> {
+        self.ready(outputs, export_env)?;
+        let mut problems = Vec::new();
+        if export_env {
+            problems.extend(names::not_for_the_environment(variables));
+        }
+        if outputs {
+            problems.extend(names::not_for_outputs(variables, last_wins));
+        }
+        if outputs || export_env {
+            problems.extend(names::not_for_steps(variables));
+        }
+        Failure::all(Kind::Input, problems).map_or(Ok(()), Err)
+    }
+
+    /// Gives every variable to later steps: as outputs, in their environment, or both. Masked and checked before.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] where a command file cannot be written, or a mask could not be given.
+    pub fn hand_over(&mut self, variables: &Variables, outputs: bool, export_env: bool) -> Result<(), Failure> {
+        if self.unmasked && (outputs || export_env) {
+            return Err(Failure::new(
+                Kind::Unavailable,
+                "couldn't print the masks, so nothing is handed to later steps",
+            )
+            .help("let the runner read the standard output of envsync"));
+        }
+        self.host.hand_over(variables, outputs, export_env)
+    }
+
+    /// Sets the outputs that hold no values; elsewhere than on GitHub, returns the bytes for `outputs_file`.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] where the command file cannot be written.
+    pub fn meta(&mut self, meta: &Meta) -> Result<Option<Vec<u8>>, Failure> {
+        let report = self.host.meta(meta)?;
+        if let Some(report) = report {
+            if let Some(problem) = self.host.too_large(meta, &report) {
+                self.warning(&problem.what, problem.help.as_deref());
+            }
+            return Ok(Some(report.into_bytes()));
+        }
+        if meta.report {
+            self.warn_once("`outputs_file` is not written on GitHub: the step's outputs say the same", None);
+        }
+        let hidden = meta.outputs.iter().filter(|(_, value)| self.masks.hides(value)).map(|(name, _)| *name);
+        let hidden = list(hidden, NAMED);
+        if !hidden.is_empty() {
+            let what = format!(
+                "outputs that hold the text of a masked value, so that GitHub keeps them from other jobs: {hidden}"
+            );
+            let help = "list the variable with that value in `unmasked_keys` if it is no secret; later steps of this job are not \
+                        affected";
+            self.warning(&what, Some(help));
+        }
+        Ok(None)
+    }
+
+    /// Shows the plan on the page of the run, on GitHub.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] where the command file cannot be written.
+    pub fn summary(&mut self, summary: &Summary<'_>) -> Result<(), Failure> {
+        self.host.summary(&|| summary.markdown())
+    }
+
+    fn masks(&self) -> bool {
+        self.host.mask("").is_some()
+    }
+
+    fn hide(&mut self, masks: &[Secret]) {
+        let lines: String = masks.iter().filter_map(|mask| self.host.mask(mask.expose())).collect();
+        let printed = self.print(&lines);
+        self.unmasked |= !printed;
+    }
+
+    /// Prints whole lines at once, so that nothing comes between, and at once, so that nothing overtakes them.
+    fn print(&mut self, lines: &str) -> bool {
+        lines.is_empty() || self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

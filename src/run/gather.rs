@@ -1,0 +1,125 @@
+//! From the entries of `secret` to variables: fetch, take a member, flatten, shape the names, settle collisions.
+
+use std::collections::HashMap;
+
+use crate::config::Config;
+use crate::document::{self, Document, Fault};
+use crate::error::{Failure, Kind, Problem};
+use crate::reference::Entry;
+use crate::secret::{Key, Secret, Variables};
+use crate::store::{Form, Snapshot, Store, not_found};
+
+/// What the secrets hold, as the file would have it.
+pub struct Gathered {
+    /// In the order of the entries and of their documents, in scope only.
+    pub variables: Variables,
+    /// The versions that were read, one an entry.
+    pub versions: Vec<String>,
+    /// What the user has to know.
+    pub remarks: Vec<Problem>,
+}
+
+/// Fetches every entry. All that is wrong is reported together; the first problem decides the kind.
+///
+/// # Errors
+/// What the store answered; [`Kind::NotFound`] for a secret that does not exist; [`Kind::Input`] for a payload that cannot
+/// be used.
+pub async fn gather(config: &Config, store: &dyn Store) -> Result<Gathered, Failure> {
+    let references: Vec<_> = config.entries.iter().map(|entry| entry.reference.clone()).collect();
+    let fetched = store.fetch(&references).await;
+    let mut all = Collector { config, values: Variables::new(), origins: HashMap::new(), failures: Vec::new() };
+    let mut gathered = Gathered { variables: Variables::new(), versions: Vec::new(), remarks: Vec::new() };
+    for (entry, answer) in config.entries.iter().zip(fetched) {
+        match answer {
+            Ok(Some(snapshot)) => {
+                gathered.versions.push(snapshot.version.to_string());
+                gathered.remarks.extend(snapshot.remark.clone().map(|text| Problem { what: text, help: None }));
+                let before = all.values.len();
+                all.take(entry, &snapshot);
+                if all.values.len() == before && entry.name.is_none() && all.failures.is_empty() {
+                    let what = format!("the secret `{entry}` gives no variable");
+                    gathered.remarks.push(Problem::new(what, "look at it, and at `include` and `exclude`"));
+                }
+            }
+            Ok(None) => all.failures.push(not_found(&entry.reference, "check its name, and push it first")),
+            Err(failure) => all.failures.push(failure),
+        }
+    }
+    match all.failures.first().map(|first| first.kind) {
+        Some(kind) => Err(Failure { kind, problems: all.failures.into_iter().flat_map(|f| f.problems).collect() }),
+        None => Ok(Gathered { variables: all.values, ..gathered }),
+    }
+}
+
+struct Collector<'a> {
+    config: &'a Config,
+    values: Variables,
+    /// Where each name comes from, for the message about a second one.
+    origins: HashMap<Key, String>,
+    failures: Vec<Failure>,
+}
+
+impl Collector<'_> {
+    fn take(&mut self, entry: &Entry, snapshot: &Snapshot) {
+        let whole = &snapshot.payload.text;
+        let member = entry.path.as_ref().map(|path| document::member_at(whole, path)).transpose();
+        let payload = match member {
+            Ok(member) => member.unwrap_or_else(|| whole.clone()),
+            Err(fault) => return self.failures.push(unusable(entry, &fault)),
+        };
+        if let Some(name) = &entry.name {
+            return self.add(name.as_str(), payload, &format!("the entry `{entry}`"));
+        }
+        if snapshot.payload.form == Form::Base64 {
+            let what = format!("the secret `{entry}` is binary and no text");
+            return self.failures.push(Failure::new(Kind::Input, what).help(named(entry, "its base64 becomes the value")));
+        }
+        let parsed = if self.config.last_wins {
+            Document::parse_last_wins(&payload, &self.config.separator)
+        } else {
+            Document::parse(&payload, &self.config.separator)
+        };
+        match parsed {
+            Ok(document) => {
+                for (name, value) in document.members() {
+                    self.add(&self.config.shape.apply(&name), value, &format!("`{name}` of `{entry}`"));
+                }
+            }
+            Err(fault) => self.failures.push(unusable(entry, &fault)),
+        }
+    }
+
+    fn add(&mut self, name: &str, value: Secret, origin: &str) {
+        if !self.config.scope.holds(name) {
+            return;
+        }
+        let Some(key) = Key::new(name) else {
+            let what = format!("{origin} is no valid name of a variable");
+            let help = "leave it out with `exclude`, or take it alone with an entry `NAME = ID#member`";
+            return self.failures.push(Failure::new(Kind::Input, what).help(help));
+        };
+        if value.expose().contains('\0') {
+            let what = format!("the value of {origin} holds a NUL, which no environment can carry");
+            return self.failures.push(Failure::new(Kind::Input, what).help("leave it out with `exclude`"));
+        }
+        match self.origins.insert(key.clone(), origin.to_owned()) {
+            Some(first) if !self.config.last_wins => {
+                let what = format!("{first} and {origin} both yield `{key}`");
+                let help = "give one of them another name, leave it out, or set `on_collision: last`";
+                self.failures.push(Failure::new(Kind::Input, what).help(help));
+            }
+            _ => {
+                self.values.insert(key, value);
+            }
+        }
+    }
+}
+
+fn unusable(entry: &Entry, fault: &Fault) -> Failure {
+    let kind = if matches!(fault, Fault::NoMember { .. }) { Kind::NotFound } else { Kind::Input };
+    Failure::new(kind, format!("the secret `{entry}` cannot be used: {fault}")).help(fault.help(&entry.to_string()))
+}
+
+fn named(entry: &Entry, then: &str) -> String {
+    format!("give it a name: `NAME = {entry}`; {then}")
+}

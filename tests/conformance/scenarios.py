@@ -1,0 +1,223 @@
+"""What every cloud must do, as one table: what lies in the store and in the file, one run of the binary, and what then.
+
+A cloud adds itself with a store, which is any object with
+    name                          of the server, to leave a row out where that server answers wrongly
+    inputs()                      the ENVSYNC_* variables that reach it, the provider included
+    make()                        a name that no secret has yet
+    seed(name, payload) -> id     writes a new current version (bytes: a binary secret), by the vendor's own client
+    empty(name)                   makes a secret without a value
+    schedule_deletion(name)       soft-deletes it
+    is_deleted(name)              whether it is soft-deleted
+    read(name)                    its current payload, None where there is none
+    versions(name)                the ids of all its versions
+    check_clean(name)             fails where we left something of ours behind
+
+Every secret value in the table contains `fake-`: no run may show any of them.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import stat
+import subprocess
+
+TIMEOUT_SECONDS = 150
+VALUE = re.compile(r"fake-[^\s\"'\\,{}]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    mode: str
+    # Payloads of the secret, put one after another; none: the secret does not exist.
+    seeds: tuple = ()
+    # "deleted": soft-deleted after the seeds. "empty": made without a value.
+    state: str = ""
+    # More secrets by label; the inputs name them with {label}, their versions with {label_v0} and so on.
+    others: dict = dataclasses.field(default_factory=dict)
+    # The file before the run; None: there is none.
+    file: str | None = None
+    inputs: dict = dataclasses.field(default_factory=dict)
+    code: int = 0
+    # The payload afterwards: exact text, or a list of pairs for a JSON object whose layout is ours. None: as before.
+    stored: str | bytes | list | None = None
+    # The file afterwards. None: as before.
+    written: str | None = None
+    new_versions: int = 0
+    # Words that the run must say, on whichever stream.
+    says: tuple = ()
+    # Servers that answer this wrongly, with what they do and what the cloud does.
+    not_on: dict = dataclasses.field(default_factory=dict)
+
+
+A_B = '{"A":"fake-one","B":"fake-two"}'
+A_B_FILE = "A=fake-one\nB=fake-two\n"
+TYPED = '{ "N": 1.10,\n  "BIG": 12345678901234567890, "NEST": {"B": [1,2], "A": 1e400}, "T": true, "Z": null, "S": "fake-old" }'
+HARD = {"U": "fake-é漢字🦀", "M": "fake-line1\nfake-line2", "Q": 'fake-"q" \\ back $x', "E": ""}
+HARD_FILE = 'U=fake-é漢字🦀\nM="fake-line1\nfake-line2"\nQ=\'fake-"q" \\ back $x\'\nE=\n'
+
+CASES = [
+    # Creating and writing.
+    Case("create by push", "push", file=A_B_FILE, stored=[("A", "fake-one"), ("B", "fake-two")], new_versions=1),
+    Case("create as dotenv", "push", file=A_B_FILE, inputs={"FORMAT": "dotenv"}, stored=A_B_FILE, new_versions=1),
+    Case("create is off", "push", file=A_B_FILE, inputs={"CREATE": "false"}, code=5),
+    Case("push without change", "push", seeds=(A_B,), file=A_B_FILE, says=("unchanged",)),
+    Case("push without change, other layout", "push", seeds=('{\n "B" : "fake-two",\n "A" : "fake-one"\n}\n',), file=A_B_FILE, says=("unchanged",)),
+    Case("push with a change", "push", seeds=(A_B,), file="A=fake-new\n", stored='{"A":"fake-new","B":"fake-two"}', new_versions=1),
+    Case("push keeps untouched bytes", "push", seeds=(TYPED,), file="S=fake-new\n", stored=TYPED.replace("fake-old", "fake-new"), new_versions=1),
+    Case("push keeps a number a number", "push", seeds=(TYPED,), file="N=2.50\n", stored=TYPED.replace("1.10", "2.50"), new_versions=1),
+    Case("push into a nested member", "push", seeds=(TYPED,), file="NEST_A=7\n", stored=TYPED.replace("1e400", "7"), new_versions=1),
+    Case("push of all typed members unchanged", "push", seeds=(TYPED,), file="N=1.10\nBIG=12345678901234567890\nNEST_B=[1,2]\nNEST_A=1e400\nT=true\nZ=\nS=fake-old\n", says=("unchanged",)),
+    Case("push adds at the end", "push", seeds=(A_B,), file="C=fake-three\n", stored=[("A", "fake-one"), ("B", "fake-two"), ("C", "fake-three")], new_versions=1),
+    Case("push into dotenv text", "push", seeds=("# head\nA=fake-old # why\nB='fake-two'\n",), file="A=fake-new\n", stored="# head\nA=fake-new # why\nB='fake-two'\n", new_versions=1),
+    Case("push of hard values", "push", file=HARD_FILE, stored=list(HARD.items()), new_versions=1),
+    Case("push is dry", "push", seeds=(A_B,), file="A=fake-new\n", inputs={"DRY_RUN": "true"}, says=("A",)),
+    Case("push as one plain write", "push", seeds=(A_B,), file="A=fake-new\n", inputs={"CONCURRENCY": "none"}, stored='{"A":"fake-new","B":"fake-two"}', new_versions=1),
+    Case("push without a file", "push", seeds=(A_B,), code=5, says=(".env", "help:")),
+    Case("push of too much", "push", seeds=(A_B,), file="A=fake-" + "x" * 70_000 + "\n", code=2, says=("help:",)),
+    Case("push into what is no document", "push", seeds=("fake-plain text",), file=A_B_FILE, code=2, says=("help:",)),
+    # Removing.
+    Case("delete removes what the file lacks", "push", seeds=(A_B,), file="A=fake-one\n", inputs={"DELETE": "true"}, stored=[("A", "fake-one")], new_versions=1),
+    Case("without delete nothing goes", "push", seeds=(A_B,), file="A=fake-one\n", says=("unchanged",)),
+    Case("delete with an empty file is refused", "push", seeds=(A_B,), file="", inputs={"DELETE": "true"}, code=6, says=("help:",)),
+    Case("delete of too many is refused", "push", seeds=(A_B,), file="C=fake-c\n", inputs={"DELETE": "true", "MAX_DELETES": "1"}, code=6, says=("help:",)),
+    Case("pull deletes in the file", "pull", seeds=('{"A":"fake-one"}',), file=A_B_FILE, inputs={"DELETE": "true"}, written="A=fake-one\n"),
+    # Reading.
+    Case("pull", "pull", seeds=(A_B,), written=A_B_FILE),
+    Case("pull into a file that is there", "pull", seeds=(A_B,), file="# mine\nX=fake-x\nA='fake-old' # c\n", written="# mine\nX=fake-x\nA='fake-one' # c\nB=fake-two\n"),
+    Case("pull of the newest version", "pull", seeds=('{"A":"fake-old"}', '{"A":"fake-new"}'), written="A=fake-new\n"),
+    Case("pull of typed members", "pull", seeds=(TYPED,), written="N=1.10\nBIG=12345678901234567890\nNEST_B=[1,2]\nNEST_A=1e400\nT=true\nZ=\nS=fake-old\n"),
+    Case("pull of hard values", "pull", seeds=(json.dumps(HARD),), written=HARD_FILE),
+    Case("pull of dotenv text", "pull", seeds=("# head\nexport A='fake-one'\nB=fake-two\n",), written=A_B_FILE),
+    Case("pull of a text that arrives as bytes", "pull", seeds=(A_B.encode(),), written=A_B_FILE),
+    Case("pull of bytes with a name", "pull", seeds=(b"\x00\xfffake-",), inputs={"SECRET": "BLOB = {secret}"}, written="BLOB=AP9mYWtlLQ==\n"),
+    Case("pull of bytes without a name", "pull", seeds=(b"\x00\xff",), code=2, says=("help:",)),
+    Case("pull of a plain secret with a name", "pull", seeds=("fake-plain",), inputs={"SECRET": "TOKEN={secret}"}, written="TOKEN=fake-plain\n"),
+    Case("pull of a plain secret without a name", "pull", seeds=("fake-plain text",), code=2, says=("help:",)),
+    Case(
+        "pull of several",
+        "pull",
+        seeds=('{"A":"fake-a"}',),
+        others={"plain": ("fake-first", "fake-second"), "nested": ('{"db":{"password":"fake-pw"}}',)},
+        inputs={"SECRET": "{secret}\nTOKEN = {plain}\nOLD = {plain}?version={plain_v0}\nPASS={nested}#db.password\n"},
+        written="A=fake-a\nTOKEN=fake-second\nOLD=fake-first\nPASS=fake-pw\n",
+    ),
+    Case(
+        "pull of several that collide",
+        "pull",
+        seeds=('{"A":"fake-a"}',),
+        others={"more": ('{"A":"fake-b"}',)},
+        inputs={"SECRET": "{secret}\n{more}"},
+        code=2,
+        says=("A", "help:"),
+    ),
+    Case("pull of a missing secret", "pull", code=5, says=("help:",)),
+    Case("pull of a missing version", "pull", seeds=(A_B,), inputs={"SECRET": "{secret}?version=00000000-0000-4000-8000-000000000000"}, code=5, says=("help:",)),
+    # Comparing.
+    Case("check of equal sides", "check", seeds=(A_B,), file=A_B_FILE, says=("unchanged",)),
+    Case("check of a drift", "check", seeds=(A_B,), file="A=fake-other\nB=fake-two\n", code=6, says=("A",)),
+    Case("check of a name on one side", "check", seeds=(A_B,), file="A=fake-one\n", code=6, says=("B",)),
+    Case("check that may drift", "check", seeds=(A_B,), file="A=fake-other\n", inputs={"FAIL_ON_DRIFT": "false"}, says=("A",)),
+    Case("check of a missing secret", "check", file=A_B_FILE, code=5, says=("help:",)),
+    Case("check of a missing file", "check", seeds=(A_B,), code=5, says=(".env", "help:")),
+]
+
+
+@dataclasses.dataclass
+class Run:
+    code: int
+    output: str
+
+
+class Workspace:
+    """A directory to run in, and the only way in which a test starts the binary."""
+
+    def __init__(self, path):
+        self.path = path
+
+    @property
+    def file(self):
+        return self.path / ".env"
+
+    def text(self):
+        return self.file.read_bytes().decode() if self.file.exists() else None
+
+    def start(self, store, mode, secret, **inputs):
+        """Starts the binary with a cleared environment; `run` waits for it too."""
+        variables = {**store.inputs(), "MODE": mode, "SECRET": secret, **inputs}
+        environment = {f"ENVSYNC_{name}": value for name, value in variables.items()}
+        return subprocess.Popen(
+            [os.environ["ENVSYNC_BIN"]],
+            env=environment,
+            cwd=self.path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, store, mode, secret, *, hidden=(), **inputs):
+        """One run to its end. Nothing in `hidden`, no value of the file and no key of ours may show in what it says."""
+        hidden = {*hidden, *VALUE.findall(self.text() or "")}
+        process = self.start(store, mode, secret, **inputs)
+        return self.finish(process, hidden | set(VALUE.findall(self.text() or "")))
+
+    @staticmethod
+    def finish(process, hidden=()):
+        try:
+            output = process.communicate(timeout=TIMEOUT_SECONDS)[0].decode()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        shown = [value for value in {*hidden, "fake-secret-access-key"} if value in output]
+        assert not shown, f"a value is shown: {output}"
+        # Off GitHub no command of GitHub's is ever printed.
+        assert not re.search(r"^::", output, re.M), output
+        return Run(process.returncode, output)
+
+
+def text_of(payload):
+    return payload.decode(errors="ignore") if isinstance(payload, bytes) else payload or ""
+
+
+def play(case, store, workspace):
+    """Lays the table's row out, runs it, and compares everything that it says with what is there."""
+    names, ids = {}, {}
+    for label, payloads in {"secret": case.seeds, **case.others}.items():
+        names[label] = store.make()
+        for n, payload in enumerate(payloads):
+            ids[f"{label}_v{n}"] = store.seed(names[label], payload)
+    name = names["secret"]
+    if case.state == "empty":
+        store.empty(name)
+    if case.file is not None:
+        workspace.file.write_bytes(case.file.encode())
+    payload_before, versions_before = store.read(name), store.versions(name)
+    if case.state == "deleted":
+        store.schedule_deletion(name)
+    hidden = set(VALUE.findall(case.file or ""))
+    for payloads in (case.seeds, *case.others.values()):
+        hidden.update(value for payload in payloads for value in VALUE.findall(text_of(payload)))
+
+    inputs = {key: value.format(**names, **ids) for key, value in case.inputs.items()}
+    run = workspace.run(store, case.mode, inputs.pop("SECRET", name), hidden=hidden, **inputs)
+
+    assert run.code == case.code, run.output
+    for part in case.says:
+        assert re.search(rf"(?<!\w){re.escape(part)}(?!\w)", run.output), f"{part} is not in: {run.output}"
+    assert workspace.text() == (case.written if case.written is not None else case.file)
+    if case.file is None and case.written is not None:
+        assert stat.S_IMODE(workspace.file.stat().st_mode) == 0o600
+    assert os.listdir(workspace.path) in ([], [".env"]), "a temporary file is left"
+    if case.state == "deleted" and case.code != 0:
+        assert store.is_deleted(name)
+        return
+    stored = store.read(name)
+    if isinstance(case.stored, list):
+        assert json.loads(stored or "null", object_pairs_hook=list) == [tuple(pair) for pair in case.stored]
+    else:
+        assert stored == (payload_before if case.stored is None else case.stored)
+    new = [version for version in store.versions(name) if version not in versions_before]
+    assert len(new) == case.new_versions, run.output
+    store.check_clean(name)
+    return run
