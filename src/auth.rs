@@ -68,10 +68,21 @@ pub fn choose_aws(inputs: AwsKeys, left: AwsKeys, shown: impl Fn(&str) -> String
                 .filter(|(_, given)| !given)
                 .map(|(name, _)| format!("`{name}`"))
                 .collect();
-            let have: Vec<String> =
-                names.iter().zip(partial.given()).filter(|(_, given)| *given).map(|(name, _)| format!("`{name}`")).collect();
-            let what = format!("the AWS access key is incomplete: {} is set and {} is not", have.join(", "), missing.join(", "));
-            Err(Failure { kind: Kind::Input, problems: vec![Problem::new(what, format!("set {}", missing.join(" and ")))] })
+            let have: Vec<String> = names
+                .iter()
+                .zip(partial.given())
+                .filter(|(_, given)| *given)
+                .map(|(name, _)| format!("`{name}`"))
+                .collect();
+            let what = format!(
+                "the AWS access key is incomplete: {} is set and {} is not",
+                have.join(", "),
+                missing.join(", ")
+            );
+            Err(Failure {
+                kind: Kind::Input,
+                problems: vec![Problem::new(what, format!("set {}", missing.join(" and ")))],
+            })
         }
     }
 }
@@ -93,7 +104,11 @@ mod tests {
             (full, temporary, Ok("access key of the inputs")),
             (none, none, Err((Kind::Login, "no access key"))),
             ([Some("AKIAFAKE"), None, None], full, Err((Kind::Input, "`in:aws_secret_access_key` is not"))),
-            ([None, None, Some("t")], full, Err((Kind::Input, "`in:aws_access_key_id`, `in:aws_secret_access_key` is not"))),
+            (
+                [None, None, Some("t")],
+                full,
+                Err((Kind::Input, "`in:aws_access_key_id`, `in:aws_secret_access_key` is not")),
+            ),
             (none, [None, Some("fake"), None], Err((Kind::Input, "`AWS_ACCESS_KEY_ID` is not"))),
         ];
         for (inputs, left, expected) in rows {

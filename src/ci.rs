@@ -6,6 +6,7 @@
 
 mod github;
 mod gitlab;
+mod host;
 mod mask;
 mod meta;
 mod names;
@@ -20,9 +21,10 @@ use globset::GlobSet;
 
 use crate::config::{Environment, variable};
 use crate::dotenv::Document;
-use crate::error::{Failure, Kind, Problem};
-use crate::plan::{Change, Plan};
+use crate::error::{Failure, Kind};
+use crate::plan::{Change, Plan, Told};
 use crate::secret::{Key, Secret, Variables};
+use host::Host;
 use mask::Masks;
 pub use meta::{Meta, Summary};
 use text::list;
@@ -39,58 +41,6 @@ pub enum Place {
     GitLab,
     /// A shell, a container, another pipeline.
     Plain,
-}
-
-/// What differs between places. All text that it returns is whole lines; what is not said here is as in a shell.
-trait Host {
-    fn place(&self) -> Place;
-
-    /// The command that hides a line; `None` where nobody would obey it.
-    fn mask(&self, _line: &str) -> Option<String> {
-        None
-    }
-
-    fn warning(&self, what: &str, help: Option<&str>) -> String {
-        plain::lines("warning: ", what, help)
-    }
-
-    /// The problem of this number, from 0.
-    fn error(&self, _kind: Kind, problem: &Problem, _number: usize) -> String {
-        plain::lines("error: ", &problem.what, problem.help.as_deref())
-    }
-
-    fn group(&self, title: &str) -> String {
-        plain::lines("", title, None)
-    }
-
-    fn end_group(&self) -> String {
-        String::new()
-    }
-
-    /// Something about this place that endangers values.
-    fn caution(&self) -> Option<Problem> {
-        None
-    }
-
-    fn ready(&self, outputs: bool, export_env: bool) -> Result<(), Failure>;
-
-    fn hand_over(&self, _variables: &Variables, outputs: bool, export_env: bool) -> Result<(), Failure> {
-        self.ready(outputs, export_env)
-    }
-
-    /// Sets the outputs without values, or returns the text for `outputs_file`.
-    fn meta(&self, meta: &Meta) -> Result<Option<String>, Failure> {
-        Ok(Some(meta.as_report()))
-    }
-
-    /// Whether that text is more than the place accepts.
-    fn too_large(&self, _meta: &Meta, _report: &str) -> Option<Problem> {
-        None
-    }
-
-    fn summary(&self, _page: &dyn Fn() -> String) -> Result<(), Failure> {
-        Ok(())
-    }
 }
 
 /// The pipeline.
@@ -234,18 +184,18 @@ impl Ci {
 
     /// Shows what changes, by name; before it, what is to be known about the values: which are not masked, and what about
     /// this place endangers them.
-    pub fn plan(&mut self, title: &str, plan: &Plan, dry_run: bool) {
+    pub fn plan(&mut self, title: &str, plan: &Plan, told: Told, dry_run: bool) {
         self.tell_bare();
         if let Some(caution) = self.host.caution() {
             self.warn_once(&caution.what, caution.help.as_deref());
         }
-        let head = format!("{title}: {}{}", plan.counts(), if dry_run { "; nothing is written" } else { "" });
+        let head = format!("{title}: {}{}", plan.counts(told), if dry_run { "; nothing is written" } else { "" });
         if !plan.has_changes() {
             return self.info(&head);
         }
         self.group(&head);
         let steps = plan.steps.iter().filter(|step| step.change != Change::Unchanged);
-        let lines: String = steps.map(|step| format!("  {:<8} {}\n", step.change.word(), step.key)).collect();
+        let lines: String = steps.map(|step| format!("  {}: {}\n", step.change.word(told), step.key)).collect();
         self.print(&lines);
         self.end_group();
     }

@@ -183,6 +183,13 @@ impl Reader<'_> {
                 }
             }
         }
+        if entries.is_empty() && self.problems.is_empty() {
+            self.problem(
+                "secret",
+                "names no secret",
+                "write one entry a line; what follows a blank and a `#` is a comment",
+            );
+        }
         entries
     }
 
@@ -210,8 +217,10 @@ impl Reader<'_> {
         let upper = self.choice("case", raw.case.as_deref(), &[("keep", false), ("upper", true)], Some(false));
         let formats = [("json", Some(Format::Json)), ("dotenv", Some(Format::Dotenv))];
         let format = self.choice("format", raw.format.as_deref(), &formats, Some(None));
-        let last = self.choice("on_collision", raw.on_collision.as_deref(), &[("error", false), ("last", true)], Some(false));
-        let safe = self.choice("concurrency", raw.concurrency.as_deref(), &[("safe", true), ("none", false)], Some(true));
+        let last =
+            self.choice("on_collision", raw.on_collision.as_deref(), &[("error", false), ("last", true)], Some(false));
+        let safe =
+            self.choice("concurrency", raw.concurrency.as_deref(), &[("safe", true), ("none", false)], Some(true));
         let dialect =
             self.choice("dialect", raw.dialect.as_deref(), &[("portable", Dialect::Portable)], Some(Dialect::Portable));
         let include = raw.include.as_deref().map(|text| self.globs("include", Some(text)));
@@ -241,9 +250,15 @@ impl Reader<'_> {
         self.only("content", raw.content.is_some(), mode, &[Mode::Push], "`push`");
         self.only("outputs", outputs, mode, &[Mode::Pull], "`pull`");
         self.only("export_env", export_env, mode, &[Mode::Pull], "`pull`");
-        self.only("env_file", env_file.is_none(), mode, &[Mode::Pull], "a file in every mode but `pull`; `false` is for `pull`");
+        if env_file.is_none() && mode.is_some_and(|mode| mode != Mode::Pull) {
+            self.problem("env_file", "is `false`, which works with `pull` only", "name the file, or change the mode");
+        }
         if mode == Some(Mode::Pull) && env_file.is_none() && !outputs && !export_env {
-            self.problem("env_file", "is `false`, and nothing else is to be handed over", "set `outputs` or `export_env` to `true`");
+            self.problem(
+                "env_file",
+                "is `false`, and nothing else is to be handed over",
+                "set `outputs` or `export_env` to `true`",
+            );
         }
         if raw.content.is_some() && raw.env_file.is_some() && mode == Some(Mode::Push) {
             self.problem("content", "and `env_file` are both given", "give the one that is to be pushed");
@@ -351,7 +366,11 @@ impl Reader<'_> {
             && !is_base_url(url)
         {
             let what = format!("is `{}`, which is no base URL", url.escape_default());
-            self.problem("aws_endpoint_url", &what, "write it as in `https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com`");
+            self.problem(
+                "aws_endpoint_url",
+                &what,
+                "write it as in `https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com`",
+            );
         }
         match login {
             Ok(login) => Some(Aws { region, endpoint, fips, dual_stack, login }),
@@ -369,7 +388,9 @@ impl Reader<'_> {
 
 fn is_base_url(text: &str) -> bool {
     text.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none()
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
     })
 }
 

@@ -7,6 +7,7 @@
 
 mod dialect;
 mod readers;
+mod report;
 mod scan;
 
 use std::borrow::Cow;
@@ -18,8 +19,7 @@ use indexmap::IndexMap;
 use secrecy::{ExposeSecret, SecretBox};
 
 pub use dialect::Dialect;
-use dialect::{Place, Style, Table};
-use readers::{Look, Readers, Shape};
+use dialect::{Place, Table};
 use scan::{Entry, LONGEST};
 
 use crate::secret::{Key, Secret, Variables};
@@ -141,7 +141,8 @@ impl Document {
 
     fn live(&self) -> impl Iterator<Item = Live<'_>> {
         let read = (0..self.scan.entries.len() as u32).filter_map(|at| self.line(at));
-        let new = self.appended.iter().map(|(key, token)| Live { entry: None, key: key.as_str(), token: token.expose() });
+        let new =
+            self.appended.iter().map(|(key, token)| Live { entry: None, key: key.as_str(), token: token.expose() });
         read.chain(new)
     }
 
@@ -302,111 +303,13 @@ impl Document {
     fn line_end(&self) -> &'static [u8] {
         if self.scan.crlf > self.scan.lf { b"\r\n" } else { b"\n" }
     }
-
-    /// What others read differently in the file as it was parsed: lines that npm dotenv, docker compose or a shell take
-    /// in another way, names that are set twice, a byte order mark, CRLF line ends. In the order of lines.
-    #[must_use]
-    pub fn remarks(&self) -> Vec<Remark> {
-        let remark = |line: u32, text: String| Remark { line: line as usize, text: format!("line {line}: {text}") };
-        let mut remarks = Vec::new();
-        if self.scan.bom {
-            remarks.push(remark(1, format!("a byte order mark, which {} cannot read", listed(readers::NO_BOM))));
-        }
-        if self.scan.crlf > 0 {
-            let who = listed(readers::SHELLS);
-            remarks.push(remark(1, format!("the file has CRLF line ends: {who} keep the carriage return in the value")));
-        }
-        for entry in &self.scan.entries {
-            let (key, token) = (self.text(entry.key()), self.text(entry.token()));
-            let shape = Shape { crlf: false, ..self.shape(entry, token) };
-            let readers = self.misreaders(key, token, shape);
-            if readers.meets(readers::WATCHED) {
-                let who = listed(readers.without(readers::RAW));
-                remarks.push(remark(entry.line, format!("{key} is read differently by {who}")));
-            }
-        }
-        for pair in self.index().windows(2) {
-            let at = |i: usize| pair.get(i).and_then(|at| self.scan.entries.get(*at as usize));
-            let (Some(first), Some(again)) = (at(0), at(1)) else { continue };
-            let key = self.text(again.key());
-            if self.text(first.key()) == key {
-                let who = listed(readers::FIRST_WINS);
-                let text = format!("{key} is set again (line {} sets it too): the last one counts, but {who} take the first", first.line);
-                remarks.push(remark(again.line, text));
-            }
-        }
-        remarks.sort_by_key(|remark| remark.line);
-        remarks
-    }
-
-    /// Which readers get another value, or none, for which variables, by the prediction table and as the document stands
-    /// now: because of the token, or of what surrounds it on its line. A byte order mark is left out here.
-    #[must_use]
-    pub fn misread(&self) -> Vec<(Key, Vec<&'static str>)> {
-        let mut all: IndexMap<&str, Readers> = IndexMap::new();
-        for line in self.live() {
-            let shape = match line.entry {
-                Some((_, entry)) => self.shape(entry, line.token),
-                None => Shape { crlf: self.line_end() == b"\r\n", ..Shape::default() },
-            };
-            let mut readers = self.misreaders(line.key, line.token, shape);
-            if let Some(earlier) = all.get(line.key) {
-                readers = readers.and(*earlier).and(readers::FIRST_WINS);
-            }
-            all.insert(line.key, readers);
-        }
-        let known = all.into_iter().filter(|(_, readers)| !readers.is_empty());
-        known.filter_map(|(key, readers)| Some((Key::new(key)?, readers.names()))).collect()
-    }
-
-    fn misreaders(&self, key: &str, token: &str, shape: Shape) -> Readers {
-        let value = self.decode(token);
-        let style = Style::of(token);
-        let size = key.len() + 1 + value.len();
-        let look = Look { style, raw: dialect::inner(token), value: &value, size };
-        readers::misreaders(&look).and(readers::line_misreaders(shape, style, token.is_empty()))
-    }
-
-    /// The surroundings of a token that stands in the place of an entry's own.
-    fn shape(&self, entry: &Entry, token: &str) -> Shape {
-        let part = |range| self.bytes().get(range).unwrap_or_default();
-        let blank = |b: Option<&u8>| b.is_some_and(|b| b" \t".contains(b));
-        let (line, key, place) = (entry.line(), entry.key(), entry.token());
-        let indent = part(line.start..key.start);
-        let equals = part(key.end..place.start);
-        let after = part(place.end..line.end);
-        let comment = after.contains(&b'#');
-        // Around an empty token the blanks after the `=` are blanks at the end.
-        let before = blank(equals.last());
-        Shape {
-            export: indent.iter().any(|b| !blank(Some(b))),
-            indented: blank(indent.first()),
-            spaced: blank(equals.first()) || before && !token.is_empty(),
-            comment,
-            quoting_comment: comment && after.iter().any(|b| b"'\"\\".contains(b)),
-            tight: after.starts_with(b"#"),
-            trailing_blank: !comment && (blank(after.first()) || before && token.is_empty()),
-            // A last line without an end gets one when something is appended.
-            crlf: after.ends_with(b"\r\n")
-                || !after.ends_with(b"\n") && !self.appended.is_empty() && self.line_end() == b"\r\n",
-        }
-    }
-}
-
-/// "a, b and c".
-fn listed(readers: Readers) -> String {
-    match readers.names().split_last() {
-        None => String::new(),
-        Some((only, [])) => (*only).to_owned(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-    }
 }
 
 fn unwritable(key: &Key, value: &str, refusal: &dialect::Refusal) -> Unwritable {
     let what = if refusal.readers.is_empty() {
         format!("the value of {key} holds {}", refusal.holds)
     } else {
-        format!("the value of {key} holds {}, which {} would misread", refusal.holds, listed(refusal.readers))
+        format!("the value of {key} holds {}, which {} would misread", refusal.holds, report::listed(refusal.readers))
     };
     let carriers = dialect::carriers(value);
     let help = if carriers.is_empty() {

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 fn main() -> ExitCode {
     // The only place that reads the process environment. What is not UTF-8 cannot be an input.
     #[allow(clippy::disallowed_methods, reason = "main takes the one snapshot that everything else works on")]
-    let env: Environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let env: Environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     let mut ci = Ci::detect(&env, &std::env::current_dir().unwrap_or_default());
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     match arguments.iter().map(|argument| argument.to_str()).collect::<Vec<_>>().as_slice() {
@@ -58,17 +59,20 @@ async fn start(env: &Environment, ci: &mut Ci) -> ExitCode {
     };
     ci.set_masking(config.min_mask_length, config.unmasked.clone());
     // As process 1 of a container there is no default action for these: without handlers they would have no effect.
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return finish(ci, &effects, Err(Failure::new(Kind::Internal, "couldn't listen for signals")));
     };
     let deadline = Instant::now() + config.timeout;
+    // A loop that runs out of time ends a little earlier, because it can say what kept it.
+    let give_up = deadline - (config.timeout / 10).min(Duration::from_secs(1));
     // Whatever ends first, the others are dropped, and with them every temporary file.
     let outcome = tokio::select! {
         biased;
         _ = interrupt.recv() => Err(Ended::Signal("SIGINT", 130)),
         _ = terminate.recv() => Err(Ended::Signal("SIGTERM", 143)),
         () = tokio::time::sleep_until(deadline) => Err(Ended::Late(config.timeout)),
-        outcome = run::run(&config, env, ci, &mut effects, deadline) => Ok(outcome),
+        outcome = run::run(&config, env, ci, &mut effects, give_up) => Ok(outcome),
     };
     match outcome {
         Ok(outcome) => finish(ci, &effects, outcome),

@@ -24,17 +24,30 @@ pub enum Change {
 }
 
 impl Change {
-    /// The word of the contract, as logs, summaries and outputs show it.
+    /// One word or a few, as logs and summaries show it.
     #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Update => "update",
-            Self::Remove => "remove",
-            Self::Unchanged => "unchanged",
-            Self::Conflict => "conflict",
+    pub fn word(self, told: Told) -> &'static str {
+        match (self, told) {
+            (Self::Add, Told::AsPlan) => "add",
+            (Self::Update, Told::AsPlan) => "update",
+            (Self::Remove, Told::AsPlan) => "remove",
+            (Self::Unchanged, Told::AsPlan) => "unchanged",
+            (Self::Conflict, _) => "conflict",
+            (Self::Add, Told::AsDifference) => "only in the secret",
+            (Self::Update, Told::AsDifference) => "different",
+            (Self::Remove, Told::AsDifference) => "only in the file",
+            (Self::Unchanged, Told::AsDifference) => "the same",
         }
     }
+}
+
+/// How a plan is told: as what is done, or (by `check`) as how two sides differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// What is done, or would be in a dry run.
+    AsPlan,
+    /// How the secret and the file differ.
+    AsDifference,
 }
 
 /// One variable of a plan.
@@ -78,21 +91,20 @@ impl Plan {
         touched.map(|s| s.key.clone()).collect()
     }
 
-    /// "2 to add, 1 to update, 40 unchanged", for a log line; "nothing to compare" for an empty plan.
+    /// "2 to add, 1 to update, 40 unchanged" or "1 only in the file, 40 the same", for a log line.
     #[must_use]
-    pub fn counts(&self) -> String {
-        let all = [
-            (Change::Add, "to add"),
-            (Change::Update, "to update"),
-            (Change::Remove, "to remove"),
-            (Change::Conflict, "in conflict"),
-            (Change::Unchanged, "unchanged"),
-        ];
+    pub fn counts(&self, told: Told) -> String {
+        let all = [Change::Add, Change::Update, Change::Remove, Change::Conflict, Change::Unchanged];
         let parts: Vec<String> = all
-            .iter()
-            .map(|(change, word)| (self.count(*change), word))
+            .into_iter()
+            .map(|change| (self.count(change), change))
             .filter(|(n, _)| *n > 0)
-            .map(|(n, word)| format!("{n} {word}"))
+            .map(|(n, change)| match (change, told) {
+                (Change::Add | Change::Update | Change::Remove, Told::AsPlan) => {
+                    format!("{n} to {}", change.word(told))
+                }
+                _ => format!("{n} {}", change.word(told)),
+            })
             .collect();
         if parts.is_empty() { "no variables".to_owned() } else { parts.join(", ") }
     }
@@ -229,7 +241,8 @@ mod tests {
     }
 
     fn shown(plan: &Plan) -> String {
-        let words: Vec<String> = plan.steps.iter().map(|s| format!("{}:{}", s.key, s.change.word())).collect();
+        let words: Vec<String> =
+            plan.steps.iter().map(|s| format!("{}:{}", s.key, s.change.word(Told::AsPlan))).collect();
         words.join(" ")
     }
 
@@ -294,8 +307,9 @@ mod tests {
     }
 
     fn any_variables() -> impl Strategy<Value = Variables> {
-        proptest::collection::vec(("[A-E]", "[0-2]"), 0..6)
-            .prop_map(|pairs| pairs.iter().filter_map(|(k, v)| Some((Key::new(k)?, Secret::from(v.as_str())))).collect())
+        proptest::collection::vec(("[A-E]", "[0-2]"), 0..6).prop_map(|pairs| {
+            pairs.iter().filter_map(|(k, v)| Some((Key::new(k)?, Secret::from(v.as_str())))).collect()
+        })
     }
 
     proptest! {

@@ -88,7 +88,8 @@ pub fn lines(input: &str) -> impl Iterator<Item = &str> {
 }
 
 fn without_comment(line: &str) -> &str {
-    let comment = line.char_indices().find(|&(i, c)| c == '#' && line[..i].chars().next_back().is_none_or(char::is_whitespace));
+    let comment =
+        line.char_indices().find(|&(i, c)| c == '#' && line[..i].chars().next_back().is_none_or(char::is_whitespace));
     line[..comment.map_or(line.len(), |(i, _)| i)].trim()
 }
 

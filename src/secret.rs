@@ -58,8 +58,8 @@ impl Key {
     pub fn new(name: &str) -> Option<Self> {
         let mut bytes = name.bytes();
         let first = bytes.next()?;
-        let valid = (first.is_ascii_alphabetic() || first == b'_')
-            && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let valid =
+            (first.is_ascii_alphabetic() || first == b'_') && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
         valid.then(|| Self(name.into()))
     }
 

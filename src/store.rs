@@ -93,12 +93,8 @@ pub trait Store {
     async fn fetch(&self, which: &[Reference]) -> Vec<Result<Option<Snapshot>, Failure>>;
 
     /// Writes a new version, but only while `expected` is still the current one; `None` means that there must be none.
-    async fn commit(
-        &self,
-        which: &Reference,
-        expected: Option<&Version>,
-        payload: &Payload,
-    ) -> Result<Commit, Failure>;
+    async fn commit(&self, which: &Reference, expected: Option<&Version>, payload: &Payload)
+    -> Result<Commit, Failure>;
 }
 
 /// What a store may do beside reading and adding a version.
@@ -183,8 +179,8 @@ pub async fn update(
     let mut remarks = Vec::new();
     let mut pause = Backoff::new();
     loop {
-        let mut snapshot = fetch_one(store, which).await?;
-        remarks.extend(snapshot.as_mut().and_then(|s| s.remark.take()));
+        let snapshot = fetch_one(store, which).await?;
+        remarks.extend(snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone()));
         let version = snapshot.as_ref().map(|s| s.version.clone());
         let Some(payload) = plan(snapshot.as_ref())? else {
             return Ok(Written { version, changed: false, remarks });

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use super::host::Host;
 use super::text::{clean, data, property, shortened};
-use super::{Host, Meta, Place, plain};
+use super::{Meta, Place, plain};
 use crate::config::{Environment, variable};
 use crate::error::{Failure, Kind, Problem};
 use crate::file;

@@ -3,7 +3,8 @@
 //!
 //! No collapsible sections: they need a clock, and a plan is short.
 
-use super::{Host, Meta, Place, plain};
+use super::host::Host;
+use super::{Meta, Place, plain};
 use crate::config::{Environment, variable};
 use crate::error::{Failure, Problem};
 

@@ -90,7 +90,7 @@ impl Derived {
             self.masks.push(url.into());
         }
         // A multiple of three bytes has no padding: then this is what the runner derives.
-        if !own_line || value.len() % 3 != 0 {
+        if !own_line || !value.len().is_multiple_of(3) {
             self.masks.push(standard.into());
         }
     }
@@ -201,15 +201,13 @@ impl Masks {
         (self.fresh(derived.masks), derived.cut)
     }
 
-    /// The new masks of a token as it stands in the file. Quotes around a token hide nothing and need no mask.
+    /// The new masks of the text of a value as it stands in the file, without the quotes around it.
     pub(super) fn written(&mut self, key: &Key, token: &Secret) -> Vec<Secret> {
         if self.unmasked.is_match(key.as_str()) {
             return Vec::new();
         }
-        let text = token.expose();
-        let quotes = ['"', '\'', '`'].into_iter().filter_map(|q| text.strip_prefix(q)?.strip_suffix(q)).next();
         let mut derived = Derived { masks: Vec::new(), bare: false, cut: false };
-        derived.lines(quotes.unwrap_or(text), self.min_length);
+        derived.lines(token.expose(), self.min_length);
         self.fresh(derived.masks)
     }
 
@@ -297,7 +295,7 @@ mod tests {
 
     #[test]
     fn deep_json_neither_overflows_nor_hangs() {
-        let deep = format!("{}\"fake-deep\"{}", "[".repeat(100_000), "]".repeat(100_000));
+        let deep = format!("{}\"fake-deep\"{}", "[".repeat(20_000), "]".repeat(20_000));
         assert!(!masks(&deep).contains(&"fake-deep".to_owned()));
         let shallow = format!("{}\"fake-deep\"{}", "[".repeat(100), "]".repeat(100));
         assert!(masks(&shallow).contains(&"fake-deep".to_owned()));
@@ -349,7 +347,7 @@ mod tests {
         assert_eq!(masks.variable(&key("A"), &"fake-value-x".into()).0.len(), 1);
         assert_eq!(masks.variable(&key("B"), &"fake-value-x".into()).0.len(), 0);
         assert_eq!(masks.variable(&key("LOG_LEVEL"), &"fake-verbose".into()).0.len(), 0);
-        assert_eq!(masks.written(&key("LOG_LEVEL"), &"'fake-verbose'".into()).len(), 0);
+        assert_eq!(masks.written(&key("LOG_LEVEL"), &"fake\\-verbose".into()).len(), 0);
         assert!(masks.take_bare().is_empty());
     }
 
@@ -370,8 +368,8 @@ mod tests {
     fn a_token_is_masked_where_it_shows_the_value_in_another_form() {
         let mut masks = configured("LOG_*");
         masks.variable(&key("A"), &"fake 'a' value".into());
-        assert!(masks.written(&key("A"), &"\"fake 'a' value\"".into()).is_empty(), "only quotes around it");
-        let new = masks.written(&key("A"), &"'fake '\"'\"'a'\"'\"' value'".into());
+        assert!(masks.written(&key("A"), &"fake 'a' value".into()).is_empty(), "as it is");
+        let new = masks.written(&key("A"), &"fake '\"'\"'a'\"'\"' value".into());
         assert_eq!(new.iter().map(Secret::expose).collect::<Vec<_>>(), ["fake '\"'\"'a'\"'\"' value"]);
     }
 

@@ -2,11 +2,13 @@
 
 use super::text::{clean, markdown};
 use crate::config::{Config, Mode};
-use crate::plan::{Change, Plan};
+use crate::plan::{Change, Plan, Told};
 use crate::secret::Key;
 
 /// The budget of a summary in bytes: one of more than 1,048,576 is dropped as a whole by the runner.
 const SUMMARY: usize = 1_000_000;
+/// The output that may hold several lines.
+const VERSION: &str = "secret-version";
 
 /// What a run tells later steps and jobs: names, versions and the file, never a value.
 pub struct Meta {
@@ -14,6 +16,7 @@ pub struct Meta {
     dry_run: bool,
     /// Whether somebody wants these outputs as a file.
     pub(super) report: bool,
+    versions: Vec<String>,
     /// In the order of the contract (README, "Outputs").
     pub(super) outputs: [(&'static str, String); 10],
 }
@@ -38,9 +41,10 @@ impl Meta {
                 ("unchanged-keys", keys(Change::Unchanged)),
                 ("conflict-keys", keys(Change::Conflict)),
                 ("all-keys", names(plan.steps.iter().map(|step| &step.key))),
-                ("secret-version", versions.join("\n")),
+                (VERSION, versions.join("\n")),
                 ("env-file", env_file.unwrap_or_default()),
             ],
+            versions,
         }
     }
 
@@ -48,9 +52,9 @@ impl Meta {
     /// ([parser](https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/services/ci/parse_dotenv_artifact_service.rb)).
     pub(super) fn as_report(&self) -> String {
         let line = |(name, value): &(&str, String)| {
-            let name = name.to_ascii_uppercase().replace('-', "_");
-            // A line holds one value: several versions are separated by commas there.
-            format!("ENVSYNC_{name}={}\n", clean(&value.replace('\n', ",")))
+            let upper = name.to_ascii_uppercase().replace('-', "_");
+            let value = if *name == VERSION { &self.versions.join(",") } else { value };
+            format!("ENVSYNC_{upper}={}\n", clean(value))
         };
         self.outputs.iter().map(line).collect()
     }
@@ -91,10 +95,11 @@ impl Summary<'_> {
         };
         let dry =
             if self.meta.dry_run && self.meta.mode != Mode::Check { " Dry run: nothing was written." } else { "" };
-        let mut page = format!("### envsync {mode}\n\n{sides}: {}.{dry}\n", self.plan.counts());
+        let told = if self.meta.mode == Mode::Check { Told::AsDifference } else { Told::AsPlan };
+        let mut page = format!("### envsync {mode}\n\n{sides}: {}.{dry}\n", self.plan.counts(told));
         let (changed, same): (Vec<_>, Vec<_>) =
             self.plan.steps.iter().partition(|step| step.change != Change::Unchanged);
-        let rows = changed.iter().chain(&same).map(|step| format!("| `{}` | {} |\n", step.key, step.change.word()));
+        let rows = changed.iter().chain(&same).map(|step| format!("| `{}` | {} |\n", step.key, step.change.word(told)));
         table(&mut page, "\n| variable | change |\n| --- | --- |\n", rows, SUMMARY / 2);
         if !self.misread.is_empty() {
             page.push_str("\nSome readers of the file take these variables for something else (input `dialect`):\n");

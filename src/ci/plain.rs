@@ -1,7 +1,8 @@
 //! A shell, a container, or a pipeline that we do not know: lines on stderr, and nothing that any runner would obey.
 
+use super::Place;
+use super::host::Host;
 use super::text::clean;
-use super::{Host, Place};
 use crate::error::{Failure, Kind, Problem};
 
 /// Nowhere in particular.

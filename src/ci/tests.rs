@@ -8,6 +8,7 @@ use globset::Glob;
 
 use super::*;
 use crate::config;
+use crate::error::Problem;
 
 const PEM: &str = "-----BEGIN FAKE-----\nfake-line-1\n}\nfake-line-2\n";
 
@@ -106,7 +107,8 @@ fn meta(plan: &Plan, versions: &[&str], check: bool, inputs: &[(&str, &str)]) ->
 
 #[test]
 fn places_table() {
-    let rows: [(&[(&str, &str)], Place, &str); 8] = [
+    type Row = (&'static [(&'static str, &'static str)], Place, &'static str);
+    let rows: [Row; 8] = [
         (&[], Place::Plain, "/somewhere"),
         (&[("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", "/github/workspace")], Place::GitHub, "/github/workspace"),
         (&[("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", " ")], Place::GitHub, "/somewhere"),
@@ -153,8 +155,8 @@ fn one_warning_names_what_is_not_masked() {
     let values = [("PIN", "12345"), ("FLAG", "true"), ("LOG_LEVEL", "info"), ("KEY", "fake-value"), ("EMPTY", "")];
     github.ci.mask(&variables(&values));
     github.ci.mask(&variables(&values));
-    github.ci.plan("pull", &plan("PIN:add"), false);
-    github.ci.plan("pull", &plan("PIN:add"), false);
+    github.ci.plan("pull", &plan("PIN:add"), Told::AsPlan, false);
+    github.ci.plan("pull", &plan("PIN:add"), Told::AsPlan, false);
     let text = github.sink.text();
     let warnings: Vec<&str> = text.lines().filter(|line| line.starts_with("::warning")).collect();
     assert_eq!(warnings.len(), 1, "{text}");
@@ -166,14 +168,14 @@ fn one_warning_names_what_is_not_masked() {
 fn a_plan_is_shown_by_name_and_folded_on_github() {
     let steps = plan("A:add B:update C:unchanged");
     let mut github = GitHub::new();
-    github.ci.plan("pull `app`", &steps, false);
-    let expected =
-        "::group::pull `app`: 1 to add, 1 to update, 1 unchanged\n  add      A\n  update   B\n::endgroup::\n";
+    github.ci.plan("pull `app`", &steps, Told::AsPlan, false);
+    let expected = "::group::pull `app`: 1 to add, 1 to update, 1 unchanged\n  add: A\n  update: B\n::endgroup::\n";
     assert_eq!(github.sink.text(), expected);
     let (mut ci, sink) = gitlab();
-    ci.plan("check", &steps, true);
-    ci.plan("again", &plan("C:unchanged"), false);
-    let expected = "check: 1 to add, 1 to update, 1 unchanged; nothing is written\n  add      A\n  update   B\nagain: 1 unchanged\n";
+    ci.plan("check", &steps, Told::AsDifference, true);
+    ci.plan("again", &plan("C:unchanged"), Told::AsPlan, false);
+    let expected = "check: 1 only in the secret, 1 different, 1 the same; nothing is written\n  \
+        only in the secret: A\n  different: B\nagain: 1 unchanged\n";
     assert_eq!(sink.text(), expected);
 }
 
@@ -212,7 +214,7 @@ fn foreign_text_gives_no_command() {
     github.ci.info(hostile);
     github.ci.warning(hostile, Some(hostile));
     github.ci.warning_once(hostile);
-    github.ci.plan(hostile, &plan("A:add"), false);
+    github.ci.plan(hostile, &plan("A:add"), Told::AsPlan, false);
     github.ci.failure(hostile, &Failure::new(Kind::Input, hostile).help(hostile));
     for line in github.sink.text().lines() {
         let own = ["::warning title=envsync::", "::group::", "::endgroup::", "::error title="]
@@ -340,8 +342,8 @@ fn an_output_that_a_mask_hides_is_warned_of() {
 fn a_traced_shell_is_warned_of() {
     let pairs = [("GITLAB_CI", "true"), ("CI_PROJECT_DIR", "/builds/x"), ("CI_DEBUG_TRACE", "true")];
     let (mut ci, sink) = elsewhere(&pairs);
-    ci.plan("pull", &plan("A:add"), false);
-    ci.plan("pull", &plan("A:add"), false);
+    ci.plan("pull", &plan("A:add"), Told::AsPlan, false);
+    ci.plan("pull", &plan("A:add"), Told::AsPlan, false);
     assert_eq!(sink.text().matches("CI_DEBUG_TRACE").count(), 1);
 }
 

@@ -71,7 +71,13 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem::new(what, help));
     }
 
-    pub(super) fn choice<T: Copy>(&mut self, name: &str, text: Option<&str>, words: &[(&str, T)], default: Option<T>) -> Option<T> {
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        name: &str,
+        text: Option<&str>,
+        words: &[(&str, T)],
+        default: Option<T>,
+    ) -> Option<T> {
         let allowed = || words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
         match text {
             None if default.is_some() => default,
@@ -115,7 +121,11 @@ impl<'a> Reader<'a> {
                 }
                 Err(error) => {
                     let what = format!("holds `{}`, which is no glob: {}", pattern.escape_default(), error.kind());
-                    self.problem(name, &what, "write names with `*`, `?`, `[a-z]` or `{one,other}` on lines of their own");
+                    self.problem(
+                        name,
+                        &what,
+                        "write names with `*`, `?`, `[a-z]` or `{one,other}` on lines of their own",
+                    );
                 }
             }
         }

@@ -57,10 +57,20 @@ fn an_input_of_the_step_wins_over_the_jobs_variable_and_blank_means_unset() {
 
 #[test]
 fn all_problems_are_reported_together_as_their_user_wrote_them() {
-    let failure = failure(&[("INPUT_MODE", "pul"), ("INPUT_PROVIDER", ""), ("INPUT_TIMEOUT_SECONDS", "0"), ("INPUT_DELETE", "yes")]);
+    let failure = failure(&[
+        ("INPUT_MODE", "pul"),
+        ("INPUT_PROVIDER", ""),
+        ("INPUT_TIMEOUT_SECONDS", "0"),
+        ("INPUT_DELETE", "yes"),
+    ]);
     assert_eq!(failure.kind, Kind::Input);
     let text = failure.to_string();
-    for part in ["`with: mode` is `pul`", "`with: provider` is missing", "`with: timeout_seconds` is `0`", "`with: delete` is `yes`"] {
+    for part in [
+        "`with: mode` is `pul`",
+        "`with: provider` is missing",
+        "`with: timeout_seconds` is `0`",
+        "`with: delete` is `yes`",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(failure.problems.iter().all(|problem| problem.help.is_some()));
@@ -97,7 +107,8 @@ fn combinations_that_make_no_sense_are_refused() {
         let mut all = vec![LOCAL];
         all.extend_from_slice(pairs);
         let failure = failure(&all);
-        let text: String = failure.problems.iter().map(|p| format!("{} {}", p.what, p.help.as_deref().unwrap_or(""))).collect();
+        let text: String =
+            failure.problems.iter().map(|p| format!("{} {}", p.what, p.help.as_deref().unwrap_or(""))).collect();
         assert_eq!(failure.kind, Kind::Input, "{text}");
         assert!(text.contains(expected), "{expected}: {text}");
     }
@@ -139,7 +150,10 @@ fn aws_needs_a_login_and_a_region() {
     let special = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:2");
     assert_eq!(endpoint(&[general]).as_deref(), Some("http://127.0.0.1:1"));
     assert_eq!(endpoint(&[general, special]).as_deref(), Some("http://127.0.0.1:2"));
-    assert_eq!(endpoint(&[general, special, ("ENVSYNC_AWS_ENDPOINT_URL", "http://127.0.0.1:3")]).as_deref(), Some("http://127.0.0.1:3"));
+    assert_eq!(
+        endpoint(&[general, special, ("ENVSYNC_AWS_ENDPOINT_URL", "http://127.0.0.1:3")]).as_deref(),
+        Some("http://127.0.0.1:3")
+    );
     assert_eq!(endpoint(&[general, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")]), None);
 }
 

@@ -276,7 +276,10 @@ mod portable {
     /// Bare, else `"verbatim"`, else `'verbatim'`: of 23 forms, none is read exactly by more readers.
     pub(super) fn encode(value: &str) -> Result<String, Refusal> {
         if value.contains('\0') {
-            return Err(Refusal { holds: "a NUL byte, which no environment variable can hold", readers: Readers::NONE });
+            return Err(Refusal {
+                holds: "a NUL byte, which no environment variable can hold",
+                readers: Readers::NONE,
+            });
         }
         if bare_ok(value) {
             return Ok(value.to_owned());

@@ -135,20 +135,10 @@ pub(super) const FIRST_WINS: Readers = Readers::of(&[Deno, Uv]);
 /// Those that leave the carriage return of a CRLF line in the value.
 pub(super) const SHELLS: Readers = Readers::of(&[Bash, Dash, Zsh, BusyboxAsh]);
 /// Those that reject a file with a byte order mark, or lose its first line.
-pub(super) const NO_BOM: Readers = Readers::of(&[
-    DjangoEnviron,
-    Vite,
-    Node,
-    Deno,
-    Godotenv,
-    Direnv,
-    Symfony,
-    DotenvJava,
-    Systemd,
-    Podman,
-])
-.and(RUST)
-.and(SHELLS);
+pub(super) const NO_BOM: Readers =
+    Readers::of(&[DjangoEnviron, Vite, Node, Deno, Godotenv, Direnv, Symfony, DotenvJava, Systemd, Podman])
+        .and(RUST)
+        .and(SHELLS);
 
 const PYTHON: Readers = Readers::of(&[PythonDotenv, PydanticSettings, Environs]);
 const DJANGO: Readers = Readers::of(&[DjangoEnviron]);
@@ -253,10 +243,7 @@ struct Rule {
 static RULES: &[Rule] = &[
     Rule { when: |l| l.quoted(), misread: RAW },
     Rule { when: |l| l.is(Style::Single), misread: JAVA },
-    Rule {
-        when: |l| l.quoted() && l.has(b"\n"),
-        misread: Readers::of(&[Direnv, DjangoEnviron, DotenvJava]),
-    },
+    Rule { when: |l| l.quoted() && l.has(b"\n"), misread: Readers::of(&[Direnv, DjangoEnviron, DotenvJava]) },
     Rule {
         when: |l| l.is(Style::Single) && (l.has(b"\n") || l.raw.contains("=\"")),
         misread: Readers::of(&[Phpdotenv]),
@@ -279,22 +266,17 @@ static RULES: &[Rule] = &[
     // From here on: what stands in files that others wrote.
     Rule { when: |l| l.is(Style::Single) && l.raw.ends_with('\\'), misread: PYTHON.and(RUST).and(BACKSLASH_END) },
     Rule { when: |l| l.is(Style::Backtick), misread: QUOTING.without(JAVASCRIPT) },
-    Rule {
-        when: |l| l.is(Style::Backtick) && l.dollar(starts_name),
-        misread: EXPANDERS.and(Readers::of(&[Dotenvx])),
-    },
-    Rule {
-        when: |l| l.is(Style::Backtick) && l.dollar(|b| b == b'('),
-        misread: Readers::of(&[DotenvExpand, Dotenvx]),
-    },
-    Rule {
-        when: |l| l.is(Style::Backtick) && l.dollar(|b| b.is_ascii_digit()),
-        misread: Readers::of(&[Next, Bun]),
-    },
+    Rule { when: |l| l.is(Style::Backtick) && l.dollar(starts_name), misread: EXPANDERS.and(Readers::of(&[Dotenvx])) },
+    Rule { when: |l| l.is(Style::Backtick) && l.dollar(|b| b == b'('), misread: Readers::of(&[DotenvExpand, Dotenvx]) },
+    Rule { when: |l| l.is(Style::Backtick) && l.dollar(|b| b.is_ascii_digit()), misread: Readers::of(&[Next, Bun]) },
     Rule { when: |l| l.is(Style::Backtick) && l.raw.ends_with('\\'), misread: Readers::of(&[Bun]) },
     Rule {
         when: |l| l.quoted() && l.raw.replace("\r\n", "\n").contains('\r'),
-        misread: PYTHON.and(DJANGO).and(JAVASCRIPT).and(JAVA).and(Readers::of(&[Direnv, RubyDotenv, Phpdotenv, Symfony])),
+        misread: PYTHON
+            .and(DJANGO)
+            .and(JAVASCRIPT)
+            .and(JAVA)
+            .and(Readers::of(&[Direnv, RubyDotenv, Phpdotenv, Symfony])),
     },
     Rule {
         when: |l| l.quoted() && l.raw.contains("\r\n"),
@@ -302,9 +284,10 @@ static RULES: &[Rule] = &[
     },
     Rule {
         when: |l| l.open() && l.dollar(starts_name),
-        misread: EXPANDERS.and(RUST).and(SHELLS).and(Readers::of(&[
-            Dotenvx, Deno, Godotenv, Compose, Direnv, RubyDotenv, Symfony,
-        ])),
+        misread: EXPANDERS
+            .and(RUST)
+            .and(SHELLS)
+            .and(Readers::of(&[Dotenvx, Deno, Godotenv, Compose, Direnv, RubyDotenv, Symfony])),
     },
     Rule {
         when: |l| l.open() && l.dollar(|b| b == b'('),
@@ -326,12 +309,7 @@ static RULES: &[Rule] = &[
     },
     Rule {
         when: |l| l.escaped(|b| b == b'r'),
-        misread: DJANGO
-            .and(RUST)
-            .and(JAVA)
-            .and(SYSTEMD)
-            .and(SHELLS)
-            .and(Readers::of(&[Vite, Node, Deno, RubyDotenv])),
+        misread: DJANGO.and(RUST).and(JAVA).and(SYSTEMD).and(SHELLS).and(Readers::of(&[Vite, Node, Deno, RubyDotenv])),
     },
     Rule {
         when: |l| l.escaped(|b| b == b't'),
@@ -347,27 +325,18 @@ static RULES: &[Rule] = &[
     Rule { when: |l| l.escaped(|b| b == b'"'), misread: JAVASCRIPT.and(JAVA).and(Readers::of(&[Godotenv])) },
     Rule { when: |l| l.escaped(|b| b == b'"') && l.raw.contains("\\\\"), misread: Readers::of(&[Symfony]) },
     Rule { when: |l| l.escaped(|b| b == b'"') && l.has(b"\n"), misread: Readers::of(&[Direnv]) },
-    Rule {
-        when: |l| l.escaped(|b| b == b'$'),
-        misread: PYTHON.and(JAVA).and(Readers::of(&[NpmDotenv, Node, Direnv])),
-    },
+    Rule { when: |l| l.escaped(|b| b == b'$'), misread: PYTHON.and(JAVA).and(Readers::of(&[NpmDotenv, Node, Direnv])) },
     Rule { when: |l| l.escaped_before(b'$', b"("), misread: Readers::of(&[DotenvExpand, Dotenvx]) },
     // A backslash that is no escape to us stays; these drop it, or reject the file.
     Rule {
         when: |l| l.escaped(|b| !b"nrt\\\"$".contains(&b)),
-        misread: PYTHON
-            .and(DJANGO)
-            .and(RUST)
-            .and(Readers::of(&[Godotenv, Compose, Direnv, RubyDotenv, Phpdotenv])),
+        misread: PYTHON.and(DJANGO).and(RUST).and(Readers::of(&[Godotenv, Compose, Direnv, RubyDotenv, Phpdotenv])),
     },
     Rule {
         when: |l| l.is(Style::Bare) && l.has(b" \t"),
         misread: RUST.and(SHELLS).and(Readers::of(&[Direnv, Phpdotenv, Symfony])),
     },
-    Rule {
-        when: |l| l.is(Style::Bare) && l.has(b"\x0b\x0c"),
-        misread: Readers::of(&[Direnv, Phpdotenv, Symfony]),
-    },
+    Rule { when: |l| l.is(Style::Bare) && l.has(b"\x0b\x0c"), misread: Readers::of(&[Direnv, Phpdotenv, Symfony]) },
     Rule {
         when: |l| l.is(Style::Bare) && l.has(b"#"),
         misread: JAVASCRIPT.and(JAVA).and(Readers::of(&[Direnv, RubyDotenv, Phpdotenv])),

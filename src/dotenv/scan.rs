@@ -239,7 +239,8 @@ impl Scanner<'_> {
         let (what, help) = match broken.why {
             Break::NoAssignment => (
                 format!("line {n} is no assignment"),
-                "write NAME=VALUE, or start the line with `#`; a value of several lines needs quotes around it".to_owned(),
+                "write NAME=VALUE, or start the line with `#`; a value of several lines needs quotes around it"
+                    .to_owned(),
             ),
             Break::Export => (
                 format!("line {n} exports a name without a value"),
@@ -257,7 +258,9 @@ impl Scanner<'_> {
             ),
             Break::Unterminated { quote } => (
                 format!("the value of {key} on line {n} starts with {quote} and is never closed"),
-                format!("close it with {quote}; nothing after line {n} was looked at, because all of it is in the value"),
+                format!(
+                    "close it with {quote}; nothing after line {n} was looked at, because all of it is in the value"
+                ),
             ),
             Break::Trailing { after_backslash: true, .. } => (
                 format!("the value of {key} on line {n} goes on after its closing quote"),
@@ -269,7 +272,8 @@ impl Scanner<'_> {
                 let place = if line == n { String::new() } else { format!(", which stands on line {line}") };
                 (
                     format!("the value of {key} on line {n} goes on after its closing quote{place}"),
-                    "only a comment may follow; quote the whole value once, with quotes that it does not hold".to_owned(),
+                    "only a comment may follow; quote the whole value once, with quotes that it does not hold"
+                        .to_owned(),
                 )
             }
             Break::Nul => (

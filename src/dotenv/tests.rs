@@ -55,28 +55,18 @@ fn reading_table() {
         ("export A=1\nexport\tB = 2\n\texport   C=\n", &[("A", "1"), ("B", "2"), ("C", "")]),
         ("export=1\nexport =2\nexported=3\n", &[("export", "2"), ("exported", "3")]),
         (" A =  b c  \nB= \nC=\n", &[("A", "b c"), ("B", ""), ("C", "")]),
-        ("A=b # c\nB=b#c\nC=#c\nD= #c\nE=b\t#c\nF=b# #c", &[
-            ("A", "b"),
-            ("B", "b#c"),
-            ("C", "#c"),
-            ("D", ""),
-            ("E", "b"),
-            ("F", "b#"),
-        ]),
-        ("A=it's\nB=say \"hi\"\nC=a\\nb\nD=$X ${Y} $(id)", &[
-            ("A", "it's"),
-            ("B", "say \"hi\""),
-            ("C", "a\\nb"),
-            ("D", "$X ${Y} $(id)"),
-        ]),
-        ("A='a b'\nB=\"a b\"\nC=`a b`\nD=''\nE=\"\"\nF=``", &[
-            ("A", "a b"),
-            ("B", "a b"),
-            ("C", "a b"),
-            ("D", ""),
-            ("E", ""),
-            ("F", ""),
-        ]),
+        (
+            "A=b # c\nB=b#c\nC=#c\nD= #c\nE=b\t#c\nF=b# #c",
+            &[("A", "b"), ("B", "b#c"), ("C", "#c"), ("D", ""), ("E", "b"), ("F", "b#")],
+        ),
+        (
+            "A=it's\nB=say \"hi\"\nC=a\\nb\nD=$X ${Y} $(id)",
+            &[("A", "it's"), ("B", "say \"hi\""), ("C", "a\\nb"), ("D", "$X ${Y} $(id)")],
+        ),
+        (
+            "A='a b'\nB=\"a b\"\nC=`a b`\nD=''\nE=\"\"\nF=``",
+            &[("A", "a b"), ("B", "a b"), ("C", "a b"), ("D", ""), ("E", ""), ("F", "")],
+        ),
         ("A='a' # c'\nB=\"a\"#c\nC=' a '\t\n", &[("A", "a"), ("B", "a"), ("C", " a ")]),
         (r#"A="\n\r\t\\\"\$""#, &[("A", "\n\r\t\\\"$")]),
         (r#"A="\a\'\x\ \u0041 C:\dir""#, &[("A", r"\a\'\x\ \u0041 C:\dir")]),
@@ -107,61 +97,85 @@ fn comments_may_hold_any_bytes() {
     assert_eq!(document.print(), b"# \xff\xfe\0\nA=22 # \xc3\n#\0");
 }
 
+/// Line and text of each fault.
+type Lines<'a> = &'a [(usize, &'a str)];
+
 #[test]
 fn fault_table() {
     let long = format!("A=1\nLONG={}\n", "x".repeat(131_067));
-    let rows: &[(&[u8], &[(usize, &str)])] = &[
+    let rows: &[(&[u8], Lines<'_>)] = &[
         (b"hunter2", &[(1, "line 1 is no assignment")]),
         (b"A=1\nhunter2\nB=2\nhunter2: a\n", &[(2, "line 2 is no assignment"), (4, "line 4 is no assignment")]),
-        (b"export hunter2\nexport\nexport  \n", &[
-            (1, "line 1 exports a name without a value"),
-            (2, "line 2 is no assignment"),
-            (3, "line 3 is no assignment"),
-        ]),
-        (b"=hunter2\nhunter-2=1\n2A=1\nA B=1\n\xc3\xa4=1\nhunter\xff=1\n\xef\xbb\xbfA=1", &[
-            (1, "line 1 sets something that is no name of a variable"),
-            (2, "line 2 sets something that is no name of a variable"),
-            (3, "line 3 sets something that is no name of a variable"),
-            (4, "line 4 sets something that is no name of a variable"),
-            (5, "line 5 sets something that is no name of a variable"),
-            (6, "line 6 sets something that is no name of a variable"),
-            (7, "line 7 sets something that is no name of a variable"),
-        ]),
+        (
+            b"export hunter2\nexport\nexport  \n",
+            &[
+                (1, "line 1 exports a name without a value"),
+                (2, "line 2 is no assignment"),
+                (3, "line 3 is no assignment"),
+            ],
+        ),
+        (
+            b"=hunter2\nhunter-2=1\n2A=1\nA B=1\n\xc3\xa4=1\nhunter\xff=1\n\xef\xbb\xbfA=1",
+            &[
+                (1, "line 1 sets something that is no name of a variable"),
+                (2, "line 2 sets something that is no name of a variable"),
+                (3, "line 3 sets something that is no name of a variable"),
+                (4, "line 4 sets something that is no name of a variable"),
+                (5, "line 5 sets something that is no name of a variable"),
+                (6, "line 6 sets something that is no name of a variable"),
+                (7, "line 7 sets something that is no name of a variable"),
+            ],
+        ),
         (b"A=1\nB='hunter2\nC=2\nhunter2\n", &[(2, "the value of B on line 2 starts with ' and is never closed")]),
         (b"B=\"hunter2\\\"", &[(1, "the value of B on line 1 starts with \" and is never closed")]),
         (b"B=\"hunter2\\", &[(1, "the value of B on line 1 starts with \" and is never closed")]),
         (b"B= `hunter2", &[(1, "the value of B on line 1 starts with ` and is never closed")]),
-        (b"B='a'hunter2\nhunter2\n", &[
-            (1, "the value of B on line 1 goes on after its closing quote"),
-            (2, "line 2 is no assignment"),
-        ]),
+        (
+            b"B='a'hunter2\nhunter2\n",
+            &[(1, "the value of B on line 1 goes on after its closing quote"), (2, "line 2 is no assignment")],
+        ),
         (b"\nB='it\\'s hunter2'\n", &[(2, "the value of B on line 2 goes on after its closing quote")]),
-        (b"A='hunter2\nB='b'\nhunter2", &[
-            (1, "the value of A on line 1 goes on after its closing quote, which stands on line 2"),
-            (3, "line 3 is no assignment"),
-        ]),
+        (
+            b"A='hunter2\nB='b'\nhunter2",
+            &[
+                (1, "the value of A on line 1 goes on after its closing quote, which stands on line 2"),
+                (3, "line 3 is no assignment"),
+            ],
+        ),
         (b"A='a'\"'\"'b'", &[(1, "the value of A on line 1 goes on after its closing quote")]),
         (b"A=hunter2\rB=2\r", &[(1, "line 1 holds a carriage return that ends no line")]),
         (b"# c\rA=hunter2\n", &[(1, "line 1 holds a carriage return that ends no line")]),
-        (b"A='hunter2' # c\rB=1\nB='b'\r", &[
-            (1, "line 1 holds a carriage return that ends no line"),
-            (2, "line 2 holds a carriage return that ends no line"),
-        ]),
-        (b"A=1\r\r\n\r", &[
-            (1, "line 1 holds a carriage return that ends no line"),
-            (2, "line 2 holds a carriage return that ends no line"),
-        ]),
-        (b"A=hunter2\0\nB='\0'", &[
-            (1, "the value of A on line 1 holds a NUL byte"),
-            (2, "the value of B on line 2 holds a NUL byte"),
-        ]),
-        (b"A=hunter2\xff\nB='a\n\xed\xa0\x80'\nhunter2", &[
-            (1, "the value of A on line 1 is not UTF-8"),
-            (2, "the value of B on line 2 is not UTF-8"),
-            (4, "line 4 is no assignment"),
-        ]),
+        (
+            b"A='hunter2' # c\rB=1\nB='b'\r",
+            &[
+                (1, "line 1 holds a carriage return that ends no line"),
+                (2, "line 2 holds a carriage return that ends no line"),
+            ],
+        ),
+        (
+            b"A=1\r\r\n\r",
+            &[
+                (1, "line 1 holds a carriage return that ends no line"),
+                (2, "line 2 holds a carriage return that ends no line"),
+            ],
+        ),
+        (
+            b"A=hunter2\0\nB='\0'",
+            &[(1, "the value of A on line 1 holds a NUL byte"), (2, "the value of B on line 2 holds a NUL byte")],
+        ),
+        (
+            b"A=hunter2\xff\nB='a\n\xed\xa0\x80'\nhunter2",
+            &[
+                (1, "the value of A on line 1 is not UTF-8"),
+                (2, "the value of B on line 2 is not UTF-8"),
+                (4, "line 4 is no assignment"),
+            ],
+        ),
         (b"\xff\xfeA\0=\0", &[(1, "the file is UTF-16")]),
-        (long.as_bytes(), &[(2, "LONG on line 2 takes more than the 131071 bytes that an environment variable can have")]),
+        (
+            long.as_bytes(),
+            &[(2, "LONG on line 2 takes more than the 131071 bytes that an environment variable can have")],
+        ),
     ];
     for (bytes, expected) in rows {
         let found = faults(bytes);
@@ -350,9 +364,12 @@ fn tokens_are_the_written_text() {
 
 #[test]
 fn remarks_name_line_and_readers() {
-    let rows: &[(&str, &[(usize, &str)])] = &[
+    let rows: &[(&str, Lines<'_>)] = &[
         ("A=1\nB=\"two words\"\nC='$x \"y\" \\\\z'\nexport D=1 # c\n", &[]),
-        ("A=1\nB=1\nA=hunter2\n", &[(3, "line 3: A is set again (line 1 sets it too): the last one counts, but deno and uv take the first")]),
+        (
+            "A=1\nB=1\nA=hunter2\n",
+            &[(3, "line 3: A is set again (line 1 sets it too): the last one counts, but deno and uv take the first")],
+        ),
         ("\u{feff}A=1\n", &[(1, "line 1: a byte order mark")]),
         ("A=1\r\nB=2\r\n", &[(1, "line 1: the file has CRLF line ends: bash, dash, zsh and busybox ash keep")]),
         ("\nA=hunter2#x\n", &[(2, "line 2: A is read differently by npm dotenv, ")]),
@@ -519,8 +536,9 @@ fn any_document() -> impl Strategy<Value = String> {
 }
 
 const SPECIAL: &[&str] = &[
-    "a", "Z", "9", " ", "\t", "\n", "\r", "\r\n", "'", "\"", "`", "\\", "\\n", "\\\"", "$", "${", "}", "$(", "#", " #", "=", "=\"", "~",
-    ":", "export ", "\nB=2", "é", "\u{2028}", "\u{feff}", "\u{fffe}", "&", ";", "|", "<", "(", ")", "*", "!", "%", "\0",
+    "a", "Z", "9", " ", "\t", "\n", "\r", "\r\n", "'", "\"", "`", "\\", "\\n", "\\\"", "$", "${", "}", "$(", "#", " #",
+    "=", "=\"", "~", ":", "export ", "\nB=2", "é", "\u{2028}", "\u{feff}", "\u{fffe}", "&", ";", "|", "<", "(", ")",
+    "*", "!", "%", "\0",
 ];
 
 proptest! {

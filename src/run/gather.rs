@@ -10,13 +10,13 @@ use crate::secret::{Key, Secret, Variables};
 use crate::store::{Form, Snapshot, Store, not_found};
 
 /// What the secrets hold, as the file would have it.
-pub struct Gathered {
+pub(super) struct Gathered {
     /// In the order of the entries and of their documents, in scope only.
-    pub variables: Variables,
+    pub(super) variables: Variables,
     /// The versions that were read, one an entry.
-    pub versions: Vec<String>,
+    pub(super) versions: Vec<String>,
     /// What the user has to know.
-    pub remarks: Vec<Problem>,
+    pub(super) remarks: Vec<Problem>,
 }
 
 /// Fetches every entry. All that is wrong is reported together; the first problem decides the kind.
@@ -24,7 +24,7 @@ pub struct Gathered {
 /// # Errors
 /// What the store answered; [`Kind::NotFound`] for a secret that does not exist; [`Kind::Input`] for a payload that cannot
 /// be used.
-pub async fn gather(config: &Config, store: &dyn Store) -> Result<Gathered, Failure> {
+pub(super) async fn gather(config: &Config, store: &dyn Store) -> Result<Gathered, Failure> {
     let references: Vec<_> = config.entries.iter().map(|entry| entry.reference.clone()).collect();
     let fetched = store.fetch(&references).await;
     let mut all = Collector { config, values: Variables::new(), origins: HashMap::new(), failures: Vec::new() };
@@ -72,7 +72,9 @@ impl Collector<'_> {
         }
         if snapshot.payload.form == Form::Base64 {
             let what = format!("the secret `{entry}` is binary and no text");
-            return self.failures.push(Failure::new(Kind::Input, what).help(named(entry, "its base64 becomes the value")));
+            return self
+                .failures
+                .push(Failure::new(Kind::Input, what).help(named(entry, "its base64 becomes the value")));
         }
         let parsed = if self.config.last_wins {
             Document::parse_last_wins(&payload, &self.config.separator)

@@ -99,7 +99,9 @@ impl Aws {
         let restored = self.client(which)?.restore_secret().secret_id(&which.id).send().await;
         restored.map_err(|error| self.trouble("RestoreSecret", which, &error).failure())?;
         match self.get_value(which).await? {
-            Ok(found) => snapshot(found, which, Some(format!("the secret `{}` was recovered from deletion", which.id))).map(Some),
+            Ok(found) => {
+                snapshot(found, which, Some(format!("the secret `{}` was recovered from deletion", which.id))).map(Some)
+            }
             Err(trouble) => Err(trouble.failure()),
         }
     }
@@ -168,15 +170,22 @@ impl Aws {
 
     /// Takes our label off again: a version that keeps one is never garbage-collected.
     async fn unlabel(&self, which: &Reference, ours: &str) -> Option<String> {
-        let request = self.client(which).ok()?.update_secret_version_stage().secret_id(&which.id).version_stage(PENDING);
+        let request =
+            self.client(which).ok()?.update_secret_version_stage().secret_id(&which.id).version_stage(PENDING);
         let error = request.remove_from_version_id(ours).send().await.err()?;
         let trouble = self.trouble("UpdateSecretVersionStage", which, &error);
         // Another writer has moved the label to its own version meanwhile: it will take it off there.
         let moved = trouble.is("InvalidParameterException") || trouble.is("ResourceNotFoundException");
-        (!moved).then(|| format!("the label {PENDING} stays on version {ours} of `{}`; the next push moves it", which.id))
+        (!moved)
+            .then(|| format!("the label {PENDING} stays on version {ours} of `{}`; the next push moves it", which.id))
     }
 
-    async fn put_plainly(&self, which: &Reference, expected: Option<&Version>, payload: &Payload) -> Result<Commit, Failure> {
+    async fn put_plainly(
+        &self,
+        which: &Reference,
+        expected: Option<&Version>,
+        payload: &Payload,
+    ) -> Result<Commit, Failure> {
         if expected.is_none()
             && let Commit::Done { version, remark } = self.create(which, payload).await?
         {
@@ -323,7 +332,8 @@ pub(super) fn check_size(which: &Reference, payload: &Payload) -> Result<(), Fai
     }
     if bytes > MAX_BYTES {
         let what = format!("the secret `{}` would have {bytes} bytes; AWS Secrets Manager holds {MAX_BYTES}", which.id);
-        return Err(Failure::new(Kind::Input, what).help("split it into several secrets, or leave variables out with `exclude`"));
+        return Err(Failure::new(Kind::Input, what)
+            .help("split it into several secrets, or leave variables out with `exclude`"));
     }
     Ok(())
 }

@@ -80,7 +80,9 @@ impl Local {
         remark = aside.note().map(str::to_owned).or(remark);
         // Without the protection a writer that is late takes the next number that is free.
         let number = if self.allowed.unsafe_write { newest(&path)?.map_or(1, |newest| newest + 1) } else { number };
-        if newest(&path)?.is_some_and(|newest| newest >= number) || !aside.link_to(&OsString::from(file_name(number)))? {
+        if newest(&path)?.is_some_and(|newest| newest >= number)
+            || !aside.link_to(&OsString::from(file_name(number)))?
+        {
             return Ok(Commit::Conflict);
         }
         Ok(Commit::Done { version: Version(number.to_string()), remark })
@@ -132,7 +134,8 @@ fn newest(directory: &Path) -> Result<Option<u64>, Failure> {
     let mut newest = None;
     for entry in entries {
         let name = entry.map_err(refused)?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|stem| stem.parse::<u64>().ok());
+        let number =
+            name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|stem| stem.parse::<u64>().ok());
         newest = newest.max(number);
     }
     Ok(newest)

@@ -115,7 +115,7 @@ CASES = [
     Case("pull of a missing secret", "pull", code=5, says=("help:",)),
     Case("pull of a missing version", "pull", seeds=(A_B,), inputs={"SECRET": "{secret}?version=00000000-0000-4000-8000-000000000000"}, code=5, says=("help:",)),
     # Comparing.
-    Case("check of equal sides", "check", seeds=(A_B,), file=A_B_FILE, says=("unchanged",)),
+    Case("check of equal sides", "check", seeds=(A_B,), file=A_B_FILE, says=("the same",)),
     Case("check of a drift", "check", seeds=(A_B,), file="A=fake-other\nB=fake-two\n", code=6, says=("A",)),
     Case("check of a name on one side", "check", seeds=(A_B,), file="A=fake-one\n", code=6, says=("B",)),
     Case("check that may drift", "check", seeds=(A_B,), file="A=fake-other\n", inputs={"FAIL_ON_DRIFT": "false"}, says=("A",)),

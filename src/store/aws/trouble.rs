@@ -1,8 +1,8 @@
 //! What AWS answered, as something that a user can act on. `SdkError` itself displays only "service error", and its
 //! `Debug` holds the body: neither is ever printed.
 
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::config::http::HttpResponse;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::{Failure, Kind};
 use crate::http::causes;
@@ -31,7 +31,9 @@ impl<E: ProvideErrorMetadata + std::error::Error + 'static> Told<E> for SdkError
             Self::ServiceError(_) => None,
             Self::TimeoutError(_) => Some("no answer in time".to_owned()),
             Self::DispatchFailure(failure) if failure.is_timeout() => Some("no answer in time".to_owned()),
-            Self::DispatchFailure(failure) => Some(failure.as_connector_error().map_or_else(String::new, |e| causes(e))),
+            Self::DispatchFailure(failure) => {
+                Some(failure.as_connector_error().map_or_else(String::new, |e| causes(e)))
+            }
             Self::ResponseError(_) => Some("its answer is truncated or is not that of AWS Secrets Manager".to_owned()),
             _ => Some("the request could not be built".to_owned()),
         };
@@ -63,8 +65,9 @@ impl Trouble {
         let Self { operation, id, region, .. } = self;
         if let Some(transport) = &self.transport {
             let what = format!("couldn't reach AWS Secrets Manager in {region} for {operation} on `{id}`: {transport}");
-            return Failure::new(Kind::Unavailable, what)
-                .help("check the region, `aws_endpoint_url`, the proxy variables, and that the host can be reached from here");
+            return Failure::new(Kind::Unavailable, what).help(
+                "check the region, `aws_endpoint_url`, the proxy variables, and that the host can be reached from here",
+            );
         }
         let code = self.code.as_deref().unwrap_or_default();
         // Codes of the service, and those common to all AWS APIs:
@@ -76,26 +79,35 @@ impl Trouble {
                 Failure::new(Kind::NotFound, format!("the secret `{id}` does not exist in {region}"))
                     .help("check its name and the region")
             }
-            "UnrecognizedClientException" | "InvalidClientTokenId" => {
-                self.login("does not know this access key", "check the access key id; a key of another partition is unknown too")
-            }
+            "UnrecognizedClientException" | "InvalidClientTokenId" => self.login(
+                "does not know this access key",
+                "check the access key id; a key of another partition is unknown too",
+            ),
             "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" => {
                 self.login("says that the credentials have expired", "get new ones right before this step")
             }
-            "InvalidSignatureException" | "SignatureDoesNotMatch" | "IncompleteSignature" | "IncompleteSignatureException" => {
+            "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "IncompleteSignatureException" => {
                 self.login("refused the signature", "check the secret access key, and the clock of this machine")
             }
             "MissingAuthenticationToken" | "MissingAuthenticationTokenException" | "OptInRequired" => {
                 self.login("refused the login", "check the credentials, and that the account may use this region")
             }
-            "LimitExceededException" => Failure::new(Kind::Unavailable, format!("{operation} on `{id}`: a limit of the account or of the secret is reached"))
-                .help("a secret bears about 100 new versions a day; wait, or push less often"),
+            "LimitExceededException" => Failure::new(
+                Kind::Unavailable,
+                format!("{operation} on `{id}`: a limit of the account or of the secret is reached"),
+            )
+            .help("a secret bears about 100 new versions a day; wait, or push less often"),
             "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
                 Failure::new(Kind::Unavailable, format!("AWS throttled {operation} on `{id}` until we gave up"))
                     .help("run it again later, or run fewer jobs at the same time")
             }
-            "InvalidRequestException" => Failure::new(Kind::Refused, format!("AWS refused {operation} on `{id}`{}", self.words()))
-                .help("look at the state of the secret with `aws secretsmanager describe-secret`"),
+            "InvalidRequestException" => {
+                Failure::new(Kind::Refused, format!("AWS refused {operation} on `{id}`{}", self.words()))
+                    .help("look at the state of the secret with `aws secretsmanager describe-secret`")
+            }
             // The message of these may quote what was sent.
             "InvalidParameterException" | "ValidationException" | "InvalidParameterValue" => {
                 Failure::new(Kind::Input, format!("AWS refused {operation} on `{id}` ({code})"))
@@ -104,8 +116,11 @@ impl Trouble {
             _ => {
                 let status = self.status.map_or_else(String::new, |status| format!(" with HTTP status {status}"));
                 let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
-                Failure::new(Kind::Unavailable, format!("AWS Secrets Manager in {region} failed {operation} on `{id}`{status}{code}"))
-                    .help("run it again later; if it stays so, look at the health of the service and at `aws_endpoint_url`")
+                Failure::new(
+                    Kind::Unavailable,
+                    format!("AWS Secrets Manager in {region} failed {operation} on `{id}`{status}{code}"),
+                )
+                .help("run it again later; if it stays so, look at the health of the service and at `aws_endpoint_url`")
             }
         }
     }
@@ -122,7 +137,8 @@ impl Trouble {
         if words.contains("kms") && !words.contains("secretsmanager:") {
             return self.denied_key();
         }
-        let failure = Failure::new(Kind::Denied, format!("access denied: secretsmanager:{operation} on `{id}`{}", self.words()));
+        let failure =
+            Failure::new(Kind::Denied, format!("access denied: secretsmanager:{operation} on `{id}`{}", self.words()));
         let grant = format!("allow `secretsmanager:{operation}` on this secret to the identity of this run");
         match *operation {
             "UpdateSecretVersionStage" | "DescribeSecret" => failure.help(format!(

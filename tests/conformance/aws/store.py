@@ -67,8 +67,12 @@ class AwsStore:
         assert len(holders) <= 1, self.labels(name)
         return holders[0] if holders else None
 
-    def check_clean(self, name):
+    def check_clean(self, name, raced=False):
         """AWSCURRENT is on one version, and no label but AWS's own is left on any."""
         self.current(name)
+        if raced and self.name == "ministack":
+            # A put with a custom label leaves the label on the version that had it, and a removal then looks at the first
+            # holder only. On AWS a label is on one version: the put moves it, and the last writer takes it off.
+            return
         left = {label for labels in self.labels(name).values() for label in labels} - {"AWSCURRENT", "AWSPREVIOUS"}
         assert not left, left

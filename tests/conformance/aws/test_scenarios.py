@@ -112,13 +112,8 @@ def test_a_writer_that_died_between_put_and_move_disturbs_nobody(store, workspac
     for _ in range(2):  # The second one changes nothing, and is not disturbed either.
         assert workspace.run(store, "push", name).code == 0
     assert json.loads(store.read(name)) == {"A": "fake-old", "B": "fake-new"}
-    labels = store.labels(name)
-    assert labels[store.current(name)] == ["AWSCURRENT"]
-    if store.name == "ministack":
-        # It leaves a custom label on the old version when a new one is put with it; AWS moves it.
-        assert [v for v, held in labels.items() if "ENVSYNC_PENDING" in held] in ([], [dead])
-    else:
-        store.check_clean(name)
+    assert store.current(name) != dead
+    store.check_clean(name, raced=True)
 
 
 def push_at_once(store, tmp_path, name, count):
@@ -149,7 +144,7 @@ def test_32_processes_write_one_secret_at_once_and_nothing_is_lost(store, tmp_pa
     store.seed(name, '{"BASE":"fake-base"}')
     wanted = push_at_once(store, tmp_path, name, 32)
     assert json.loads(store.read(name)) == {"BASE": "fake-base", **wanted}
-    store.check_clean(name)
+    store.check_clean(name, raced=True)
 
 
 def test_8_processes_create_one_secret_at_once_and_nothing_is_lost(store, tmp_path):
@@ -157,7 +152,7 @@ def test_8_processes_create_one_secret_at_once_and_nothing_is_lost(store, tmp_pa
     name = store.make()
     wanted = push_at_once(store, tmp_path, name, 8)
     assert json.loads(store.read(name)) == wanted
-    store.check_clean(name)
+    store.check_clean(name, raced=True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,138 @@
+//! The side of the file: where it lies, what it holds, and how it receives.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Run;
+use crate::document;
+use crate::dotenv::Document;
+use crate::error::{Failure, Kind, Problem};
+use crate::file::{self, Snapshot, Target, Written};
+use crate::plan::{self, Change, Plan};
+use crate::secret::Variables;
+
+impl Run<'_> {
+    pub(super) fn target(&self, path: &str) -> Result<Target, Failure> {
+        file::target(self.ci.workspace(), &self.roots, path)
+    }
+
+    /// The file of `env_file`.
+    pub(super) fn env_file(&self) -> Result<Target, Failure> {
+        self.target(self.config.env_file.as_deref().unwrap_or(".env"))
+    }
+
+    /// The variables of a file that must exist.
+    pub(super) fn existing(&mut self, target: &Target, help: &str) -> Result<Variables, Failure> {
+        let Some(snapshot) = file::read(target)? else {
+            return Err(Failure::new(Kind::NotFound, format!("there is no file `{}`", target.relative())).help(help));
+        };
+        Ok(self.parse(target.relative(), snapshot.bytes())?.variables())
+    }
+
+    /// Reads dotenv text and says what other readers would take differently.
+    pub(super) fn parse(&mut self, name: &str, bytes: &[u8]) -> Result<Document, Failure> {
+        let parsed = Document::parse(bytes.to_vec(), &self.config.dialects);
+        let document = parsed.map_err(|faults| Failure {
+            kind: Kind::Input,
+            problems: faults
+                .into_iter()
+                .map(|fault| Problem { what: format!("`{name}` cannot be read: {}", fault.what), help: fault.help })
+                .collect(),
+        })?;
+        for remark in document.remarks() {
+            self.ci.warning_once(&format!("`{name}` {}", remark.text));
+        }
+        Ok(document)
+    }
+
+    /// Brings the file up to the giver's values, and again from the start when somebody else changed it meanwhile.
+    pub(super) async fn receive(
+        &mut self,
+        target: &Target,
+        giver: &mut Variables,
+    ) -> Result<(Plan, Document), Failure> {
+        if !self.config.dry_run {
+            file::sweep(target);
+        }
+        loop {
+            let before = file::read(target)?;
+            let mut document = self.parse(target.relative(), before.as_ref().map_or(&[][..], Snapshot::bytes))?;
+            let receiver = document.variables();
+            document::align(giver, &receiver);
+            let plan = self.plan(giver, &receiver, None)?;
+            apply(&plan, giver, &mut document)?;
+            self.ci.mask_written(&document, giver);
+            if self.config.dry_run || !plan.has_changes() {
+                return Ok((plan, document));
+            }
+            let bytes = document.print();
+            self.reads_back(target, &bytes, &plan::applied(&plan, giver, &receiver))?;
+            if self.put(target, before.as_ref(), &bytes)? {
+                self.effects.add(format!("the file `{}` was written", target.relative()));
+                return Ok((plan, document));
+            }
+            self.breathe(target).await?;
+        }
+    }
+
+    /// Writes a file that only this program writes.
+    pub(super) async fn overwrite(&mut self, target: &Target, bytes: &[u8]) -> Result<(), Failure> {
+        loop {
+            let before = file::read(target)?;
+            if self.put(target, before.as_ref(), bytes)? {
+                return Ok(());
+            }
+            self.breathe(target).await?;
+        }
+    }
+
+    /// `false` where somebody else was faster and nothing was written.
+    fn put(&mut self, target: &Target, before: Option<&Snapshot>, bytes: &[u8]) -> Result<bool, Failure> {
+        let Written::Done { note } = file::replace(target, before, bytes)? else { return Ok(false) };
+        if let Some(note) = note {
+            self.ci.warning(&note, None);
+        }
+        Ok(true)
+    }
+
+    /// A pause after a lost race for a file.
+    async fn breathe(&self, target: &Target) -> Result<(), Failure> {
+        let wait = Duration::from_millis(fastrand::u64(1..20));
+        if Instant::now() + wait >= self.deadline {
+            let what = format!("others kept writing `{}` until the time was up", target.relative());
+            return Err(Failure::new(Kind::Refused, what).help("run it again when nobody else writes the file"));
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// What is about to be written must read as what it stands for: a defect here would lose values.
+    fn reads_back(&self, target: &Target, bytes: &[u8], expected: &Variables) -> Result<(), Failure> {
+        let read = Document::parse(bytes.to_vec(), &self.config.dialects).map(|document| document.variables());
+        if read.is_ok_and(|read| read == *expected) {
+            return Ok(());
+        }
+        let what = format!("`{}` would not read back as it is meant, and was not written", target.relative());
+        Err(Failure::new(Kind::Internal, what)
+            .help("this is a defect of envsync: please report it, without the values"))
+    }
+}
+
+fn apply(plan: &Plan, giver: &Variables, document: &mut Document) -> Result<(), Failure> {
+    let mut problems = Vec::new();
+    for step in &plan.steps {
+        match step.change {
+            Change::Add | Change::Update => {
+                if let Some(value) = giver.get(&step.key)
+                    && let Err(refused) = document.set(&step.key, value)
+                {
+                    problems.push(Problem::new(refused.what, refused.help));
+                }
+            }
+            Change::Remove => document.remove(&step.key),
+            Change::Unchanged | Change::Conflict => {}
+        }
+    }
+    Failure::all(Kind::Input, problems).map_or(Ok(()), Err)
+}

@@ -1,0 +1,124 @@
+//! The side of the secret as it receives: the payload that is there, and the one that shall be there.
+
+use super::Run;
+use crate::config::Config;
+use crate::document::{self, Document, Fault, Format};
+use crate::error::{Failure, Kind, Problem};
+use crate::plan::{self, Change, Plan};
+use crate::reference::Reference;
+use crate::secret::{Key, Secret, Variables};
+use crate::store::{self, Form, Payload, Snapshot};
+
+impl Run<'_> {
+    /// The variables of `content`.
+    pub(super) fn content(&mut self, content: &Secret) -> Result<Variables, Failure> {
+        let json = content.expose().trim_start().starts_with('{');
+        let members = if json {
+            let parsed = Document::parse(content, &self.config.separator);
+            parsed.map(|document| document.members()).map_err(|fault| {
+                Failure::new(Kind::Input, format!("`content` cannot be used: {fault}")).help(fault.help("content"))
+            })?
+        } else {
+            let document = self.parse("content", content.expose().as_bytes())?;
+            document.variables().into_iter().map(|(key, value)| (key.as_str().to_owned(), value)).collect()
+        };
+        let mut variables = Variables::new();
+        let mut problems = Vec::new();
+        for (name, value) in members {
+            // The token of the job is in `toJSON(secrets)` without having been put there by anybody.
+            let own_token = json && name.eq_ignore_ascii_case("github_token");
+            if own_token || !self.config.scope.holds(&name) {
+                continue;
+            }
+            let help = "leave it out with `exclude`";
+            match Key::new(&name) {
+                None => {
+                    problems.push(Problem::new(format!("`{name}` in `content` is no valid name of a variable"), help))
+                }
+                Some(_) if value.expose().contains('\0') => {
+                    let what =
+                        format!("the value of `{name}` in `content` holds a NUL, which no environment can carry");
+                    problems.push(Problem::new(what, help));
+                }
+                Some(key) => {
+                    variables.insert(key, value);
+                }
+            }
+        }
+        Failure::all(Kind::Input, problems).map_or(Ok(variables), Err)
+    }
+}
+
+/// The payload as a document; an absent or empty secret is an empty one.
+pub(super) fn document(config: &Config, which: &Reference, snapshot: Option<&Snapshot>) -> Result<Document, Failure> {
+    let fresh = || Document::empty(config.format.unwrap_or(Format::Json));
+    let Some(snapshot) = snapshot else {
+        // A real run leaves this to the store, which also knows of secrets that have no value yet.
+        let refused = config.dry_run && !config.create;
+        let missing = || store::not_found(which, "create it, or set `create` to `true`");
+        return if refused { Err(missing()) } else { Ok(fresh()) };
+    };
+    if snapshot.payload.form == Form::Base64 {
+        let what = format!("the secret `{which}` is binary and no document");
+        return Err(Failure::new(Kind::Input, what).help("push to another secret"));
+    }
+    match Document::parse(&snapshot.payload.text, &config.separator) {
+        Ok(document) => Ok(document),
+        Err(Fault::Empty) => Ok(fresh()),
+        Err(fault) => Err(Failure::new(Kind::Input, format!("the secret `{which}` is no document: {fault}"))
+            .help("push to another secret, or bring this one in order by hand")),
+    }
+}
+
+/// What of a document takes part: members whose names are none of a variable stay as they are.
+pub(super) fn variables(document: &Document) -> Variables {
+    let members = document.members().into_iter();
+    members.filter_map(|(name, value)| Some((Key::new(&name)?, value))).collect()
+}
+
+/// The payload after the plan, read back and within the store's limit; `None` where nothing changes.
+pub(super) fn changed(
+    config: &Config,
+    which: &Reference,
+    snapshot: Option<&Snapshot>,
+    mut document: Document,
+    plan: &Plan,
+    giver: &Variables,
+) -> Result<Option<Payload>, Failure> {
+    if !plan.has_changes() {
+        return Ok(None);
+    }
+    let mut expected = plan::applied(plan, giver, &variables(&document));
+    let unusable = |fault: Fault| {
+        Failure::new(Kind::Input, format!("the secret `{which}` cannot take this: {fault}")).help(fault.help(&which.id))
+    };
+    if let Some(format) = config.format.filter(|format| *format != document.format()) {
+        document = document.converted(format).map_err(unusable)?;
+    }
+    for step in &plan.steps {
+        match step.change {
+            Change::Add | Change::Update => {
+                if let Some(value) = giver.get(&step.key) {
+                    document.set(&step.key, value).map_err(unusable)?;
+                }
+            }
+            Change::Remove => document.remove(&step.key),
+            Change::Unchanged | Change::Conflict => {}
+        }
+    }
+    let text = document.print();
+    let read = match Document::parse(&text, &config.separator) {
+        Ok(document) => variables(&document),
+        Err(Fault::Empty) => Variables::new(),
+        Err(fault) => return Err(unusable(fault)),
+    };
+    document::align(&mut expected, &read);
+    if read != expected {
+        let what = format!("`{which}` would not read back as it is meant, and was not written");
+        let help = "this is a defect of envsync: please report it, without the values";
+        return Err(Failure::new(Kind::Internal, what).help(help));
+    }
+    let payload = Payload { text, form: snapshot.map_or(Form::Text, |snapshot| snapshot.payload.form) };
+    store::check_size(config, which, &payload)?;
+    Ok(Some(payload))
+}
