@@ -26,6 +26,7 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 pub fn client(ca_pem: Option<(&str, &[u8])>) -> Result<reqwest::Client, Failure> {
     // The first of several calls installs it; every later one finds it there, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that makes a client")]
     let mut builder = reqwest::Client::builder()
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())

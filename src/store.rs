@@ -122,7 +122,7 @@ pub fn connect(config: &Config, workspace: &Path, ca: Option<(&str, &[u8])>) -> 
         Settings::Local { directory } => Ok(Box::new(local::Local::new(workspace.join(directory), allowed))),
         Settings::Aws(settings) => {
             let client = crate::http::client(ca)?;
-            Ok(Box::new(aws::Aws::new(settings, &config.entries, client, allowed)))
+            Ok(Box::new(aws::Aws::new(settings, &config.entries, &client, allowed)))
         }
     }
 }

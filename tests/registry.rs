@@ -204,8 +204,9 @@ fn the_readme_and_help_list_every_exit_code() {
     assert_eq!(numbers, expected);
 }
 
-/// `ENVSYNC_…` words that are no input: our staging label, and what scripts of this repository read.
-const OTHER: [&str; 4] = ["ENVSYNC_PENDING", "ENVSYNC_BIN", "ENVSYNC_DOUBLES", "ENVSYNC_SKIP_CONTAINER"];
+/// `ENVSYNC_…` words that are no input: a placeholder, our staging label, and what scripts of this repository read.
+const OTHER: [&str; 5] =
+    ["ENVSYNC_NAME", "ENVSYNC_PENDING", "ENVSYNC_BIN", "ENVSYNC_DOUBLES", "ENVSYNC_SKIP_CONTAINER"];
 
 #[test]
 fn no_page_names_an_input_or_an_output_that_does_not_exist() {

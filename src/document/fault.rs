@@ -144,7 +144,7 @@ impl fmt::Display for Fault {
                 write!(f, "the members {first} and {second} both yield the variable {name}")
             }
             Self::Duplicate { path } => write!(f, "the member {path} is there twice"),
-            Self::Depth => write!(f, "the payload nests deeper than {} levels", MAX_DEPTH),
+            Self::Depth => write!(f, "the payload nests deeper than {MAX_DEPTH} levels"),
             Self::NoMember { path } => write!(f, "the payload has no member {path}"),
             Self::Shadowed { name } => {
                 write!(f, "the member {name} is an object and cannot be the variable {name} too")

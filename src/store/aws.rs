@@ -42,12 +42,12 @@ pub struct Aws {
 impl Aws {
     /// Prepares a client a region; nothing is sent.
     #[must_use]
-    pub fn new(settings: &config::Aws, entries: &[Entry], http: reqwest::Client, allowed: Allowed) -> Self {
+    pub fn new(settings: &config::Aws, entries: &[Entry], http: &reqwest::Client, allowed: Allowed) -> Self {
         let default_region = settings.region.clone().unwrap_or_default();
         let mut clients = BTreeMap::new();
         for entry in entries {
             let region = entry.reference.region.as_ref().unwrap_or(&default_region);
-            clients.entry(region.clone()).or_insert_with(|| Client::from_conf(conf(settings, region, &http)));
+            clients.entry(region.clone()).or_insert_with(|| Client::from_conf(conf(settings, region, http)));
         }
         Self { clients, default_region, allowed }
     }
