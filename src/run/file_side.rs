@@ -59,6 +59,7 @@ impl Run<'_> {
             let before = file::read(target)?;
             let mut document = self.parse(target.relative(), before.as_ref().map_or(&[][..], Snapshot::bytes))?;
             let receiver = document.variables();
+            self.ci.mask(&receiver);
             document::align(giver, &receiver);
             let plan = self.plan(giver, &receiver, None)?;
             apply(&plan, giver, &mut document)?;

@@ -33,7 +33,7 @@ impl Run<'_> {
             let help = "leave it out with `exclude`";
             match Key::new(&name) {
                 None => {
-                    problems.push(Problem::new(format!("`{name}` in `content` is no valid name of a variable"), help))
+                    problems.push(Problem::new(format!("`{name}` in `content` is no valid name of a variable"), help));
                 }
                 Some(_) if value.expose().contains('\0') => {
                     let what =
