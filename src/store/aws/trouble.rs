@@ -7,6 +7,8 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use crate::error::{Failure, Kind};
 use crate::http::causes;
 
+const UNREADABLE: &str = "its answer is truncated or is not that of AWS Secrets Manager";
+
 /// A call that failed.
 pub(super) struct Trouble {
     operation: &'static str,
@@ -28,13 +30,15 @@ impl<E: ProvideErrorMetadata + std::error::Error + 'static> Told<E> for SdkError
         let service = self.as_service_error();
         // The causes of a service error or of an unreadable answer may quote the answer; those of the transport do not.
         let transport = match self {
+            // The SDK takes what it cannot parse for an error of the service, whatever the status says.
+            Self::ServiceError(error) if error.raw().status().is_success() => Some(UNREADABLE.to_owned()),
             Self::ServiceError(_) => None,
             Self::TimeoutError(_) => Some("no answer in time".to_owned()),
             Self::DispatchFailure(failure) if failure.is_timeout() => Some("no answer in time".to_owned()),
             Self::DispatchFailure(failure) => {
                 Some(failure.as_connector_error().map_or_else(String::new, |e| causes(e)))
             }
-            Self::ResponseError(_) => Some("its answer is truncated or is not that of AWS Secrets Manager".to_owned()),
+            Self::ResponseError(_) => Some(UNREADABLE.to_owned()),
             _ => Some("the request could not be built".to_owned()),
         };
         Trouble {
@@ -88,6 +92,7 @@ impl Trouble {
             }
             "InvalidSignatureException"
             | "SignatureDoesNotMatch"
+            | "RequestTimeTooSkewed"
             | "IncompleteSignature"
             | "IncompleteSignatureException" => {
                 self.login("refused the signature", "check the secret access key, and the clock of this machine")
@@ -155,9 +160,10 @@ impl Trouble {
             .help(format!("allow {action} on the secret's key to the identity of this run"))
     }
 
-    /// The service's own words, for answers that speak of identities and states only.
+    /// The service's own words, for answers that speak of identities and states only. What refuses a payload may repeat it.
     fn words(&self) -> String {
-        match self.message.as_deref().map(str::trim) {
+        let carries_payload = matches!(self.operation, "PutSecretValue" | "CreateSecret");
+        match self.message.as_deref().map(str::trim).filter(|_| !carries_payload) {
             Some(message) if !message.is_empty() => format!(": {}", message.chars().take(400).collect::<String>()),
             _ => String::new(),
         }
