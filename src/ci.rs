@@ -32,21 +32,20 @@ use text::list;
 /// A warning names so many variables at most.
 const NAMED: usize = 50;
 
-/// Where a run takes place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// GitHub Actions, Forgejo or Gitea.
-    GitHub,
-    /// GitLab CI.
-    GitLab,
-    /// A shell, a container, another pipeline.
-    Plain,
+/// A line on stderr from a process that ends while its run still holds the other stream. Where nobody reads stderr
+/// either, nobody is waited for.
+pub fn last_words(line: String) {
+    let (done, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = done.send(std::io::stderr().write_all(line.as_bytes()).is_ok());
+    });
+    let _ = heard.recv_timeout(std::time::Duration::from_millis(100));
 }
 
 /// The pipeline.
 pub struct Ci {
     host: Box<dyn Host>,
-    out: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
     workspace: PathBuf,
     masks: Masks,
     /// A mask could not be printed, so that nothing may be handed over.
@@ -66,7 +65,7 @@ impl Ci {
         }
     }
 
-    fn on(env: &Environment, cwd: &Path, out: Box<dyn Write>) -> Self {
+    fn on(env: &Environment, cwd: &Path, out: Box<dyn Write + Send>) -> Self {
         let project = variable(env, "CI_PROJECT_DIR").filter(|_| variable(env, "GITLAB_CI").is_some());
         let (host, workspace): (Box<dyn Host>, _) = if variable(env, "GITHUB_ACTIONS") == Some("true") {
             (Box::new(github::GitHub::new(env)), variable(env, "GITHUB_WORKSPACE"))
@@ -77,12 +76,6 @@ impl Ci {
         };
         let workspace = workspace.map_or_else(|| cwd.to_owned(), PathBuf::from);
         Self { host, out, workspace, masks: Masks::new(), unmasked: false, said: BTreeSet::new() }
-    }
-
-    /// Where we are.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        self.host.place()
     }
 
     /// `GITHUB_WORKSPACE`, `CI_PROJECT_DIR`, or the current directory.
@@ -124,13 +117,16 @@ impl Ci {
         }
     }
 
-    /// Masks the tokens of a file where they show a value in another form.
-    pub fn mask_written(&mut self, document: &Document, variables: &Variables) {
-        if self.masks() {
-            for key in variables.keys() {
-                for token in document.tokens(key).into_iter().flatten() {
-                    self.mask_token(key, &token);
-                }
+    /// Masks every value that a file holds, and its token where that shows the value in another form.
+    pub fn mask_document(&mut self, document: &Document) {
+        if !self.masks() {
+            return;
+        }
+        let variables = document.variables();
+        self.mask(&variables);
+        for key in variables.keys() {
+            for token in document.tokens(key).into_iter().flatten() {
+                self.mask_token(key, &token);
             }
         }
     }
@@ -208,6 +204,12 @@ impl Ci {
             let help = "give them longer values, lower `min_mask_length`, or list them in `unmasked_keys` if they are no secrets";
             self.warning(&what, Some(help));
         }
+    }
+
+    /// Shows that a signal ended the run. `changed` as in [`Ci::failure`].
+    pub fn ended(&mut self, signal: &str, changed: &str) {
+        let lines = plain::lines("envsync: ", &format!("ended by {signal}: {changed}"), None);
+        self.print(&lines);
     }
 
     /// Shows why a run did not do what was asked. `changed` says what was changed nevertheless, or that nothing was.

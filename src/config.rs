@@ -14,7 +14,7 @@ use crate::document::Format;
 use crate::dotenv::Dialect;
 use crate::error::{Failure, Kind, Problem};
 use crate::plan::Scope;
-use crate::reference::{self, Entry, Provider};
+use crate::reference::{self, Entry, Provider, Reference};
 use crate::secret::{Key, Secret};
 use reader::{Reader, unknown_inputs};
 use registry::{INPUTS, Raw};
@@ -66,6 +66,19 @@ pub enum Store {
     },
     /// AWS Secrets Manager.
     Aws(Aws),
+}
+
+impl Store {
+    /// Where a secret was looked for, to be put behind "does not exist"; empty where there is only one such place.
+    #[must_use]
+    pub fn place(&self, which: &Reference) -> String {
+        match self {
+            Self::Local { .. } => String::new(),
+            Self::Aws(aws) => {
+                which.region.as_ref().or(aws.region.as_ref()).map_or_else(String::new, |r| format!(" in {r}"))
+            }
+        }
+    }
 }
 
 /// How to reach AWS Secrets Manager.
@@ -153,10 +166,10 @@ pub struct Reading {
 /// The variables of other tools that hold credentials.
 const FOREIGN_SECRETS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
-/// Reads and validates all inputs.
+/// Reads and validates all inputs. `garbled`: variables whose values are no UTF-8 text.
 #[must_use]
-pub fn read(env: &Environment) -> Reading {
-    let reader = Reader::new(env);
+pub fn read(env: &Environment, garbled: &[String]) -> Reading {
+    let reader = Reader::new(env, garbled);
     let mut secrets: Vec<Secret> = FOREIGN_SECRETS.iter().filter_map(|n| variable(env, n)).map(Secret::from).collect();
     for input in INPUTS.iter().filter(|input| input.secret) {
         secrets.extend(reader.given.get(input.name).map(|given| Secret::from(given.value)));

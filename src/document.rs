@@ -38,23 +38,13 @@ enum Body {
 
 impl Document {
     /// Recognises and reads a payload; `separator` joins the names of nested JSON objects. A byte order mark is tolerated.
+    /// With `last_wins` the last one counts of members that yield one variable (`on_collision: last`): setting the
+    /// variable sets that member, and removing it removes them all, or an earlier one would come to light. Duplicate
+    /// members of one object are an error all the same.
     ///
     /// # Errors
     /// A [`Fault`] where the payload is neither of the two formats, is broken, or yields a variable twice.
-    pub fn parse(payload: &Secret, separator: &str) -> Result<Self, Fault> {
-        Self::read(payload, separator, false)
-    }
-
-    /// As [`Document::parse`], but of members that yield one variable the last one counts (`on_collision: last`). Setting
-    /// the variable sets that member; removing it removes them all, or an earlier one would come to light.
-    ///
-    /// # Errors
-    /// As [`Document::parse`], collisions apart. Duplicate members of one object stay an error.
-    pub fn parse_last_wins(payload: &Secret, separator: &str) -> Result<Self, Fault> {
-        Self::read(payload, separator, true)
-    }
-
-    fn read(payload: &Secret, separator: &str, last_wins: bool) -> Result<Self, Fault> {
+    pub fn parse(payload: &Secret, separator: &str, last_wins: bool) -> Result<Self, Fault> {
         let text = bare(payload);
         match text.chars().next() {
             None => return Err(Fault::Empty),
@@ -94,16 +84,6 @@ impl Document {
         match &self.0 {
             Body::Json(tree) => tree.members(),
             Body::Dotenv(text) => text.variables().into_iter().map(|(k, v)| (k.as_str().to_owned(), v)).collect(),
-        }
-    }
-
-    /// The value that [`Document::members`] will show once this one was set. They differ only where a member is an array
-    /// and the value is one with white space, `[1, 2]` for `[1,2]`: who compares with the document compares this.
-    #[must_use]
-    pub fn settled(&self, key: &Key, value: &Secret) -> Secret {
-        match &self.0 {
-            Body::Json(tree) => tree.settled(key.as_str(), value),
-            Body::Dotenv(_) => value.clone(),
         }
     }
 

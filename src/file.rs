@@ -20,7 +20,7 @@ mod guard;
 #[cfg(test)]
 mod tests;
 
-pub use aside::{Aside, Directory, make_dir, sweep_dir};
+pub use aside::{Aside, Directory, abandon, make_dir, sweep_dir};
 pub use guard::{Target, target};
 
 /// The largest file that is read, in bytes: far above any real `.env`, far below what a pipeline's machine holds.

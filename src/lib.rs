@@ -3,6 +3,7 @@
 
 pub mod secret;
 
+pub mod effects;
 pub mod error;
 
 pub mod document;

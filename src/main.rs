@@ -1,22 +1,28 @@
 //! `envsync`: from the environment to the exit code. Everything else is in the rooms that `lib.rs` lists.
+//!
+//! The run has a thread of its own, so that a signal and the bound of time end the process also while the run is held up
+//! by something that cannot be interrupted: name resolution, a disk, a log that nobody reads.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use envsync::ci::Ci;
-use envsync::config::{self, Environment, registry};
+use envsync::ci::{self, Ci};
+use envsync::config::{self, Config, Environment, registry};
+use envsync::effects::Effects;
 use envsync::error::{Failure, Kind};
-use envsync::run::{self, Effects};
+use envsync::{file, run};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+/// What a run has to end itself when it is cut off, before the process ends without it.
+const GRACE: Duration = Duration::from_millis(500);
+
 fn main() -> ExitCode {
-    // The only place that reads the process environment. What is not UTF-8 cannot be an input.
-    #[allow(clippy::disallowed_methods, reason = "main takes the one snapshot that everything else works on")]
-    let env: Environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let (env, garbled) = environment();
     let mut ci = Ci::detect(&env, &std::env::current_dir().unwrap_or_default());
+    let effects = Effects::default();
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     match arguments.iter().map(|argument| argument.to_str()).collect::<Vec<_>>().as_slice() {
         [] => {}
@@ -32,21 +38,10 @@ fn main() -> ExitCode {
         _ => {
             let failure = Failure::new(Kind::Input, "envsync takes no arguments but `--help` and `--version`")
                 .help("give the inputs as environment variables; `envsync --help` lists them");
-            return finish(&mut ci, &Effects::default(), Err(failure));
+            return ExitCode::from(finish(&mut ci, &effects, Err(failure)));
         }
     }
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(start(&env, &mut ci)),
-        Err(error) => {
-            let failure = Failure::new(Kind::Internal, format!("couldn't start the runtime: {error}"));
-            finish(&mut ci, &Effects::default(), Err(failure))
-        }
-    }
-}
-
-async fn start(env: &Environment, ci: &mut Ci) -> ExitCode {
-    let mut effects = Effects::default();
-    let reading = config::read(env);
+    let reading = config::read(&env, &garbled);
     for secret in &reading.secrets {
         ci.mask_configuration(secret);
     }
@@ -55,50 +50,117 @@ async fn start(env: &Environment, ci: &mut Ci) -> ExitCode {
     }
     let config = match reading.config {
         Ok(config) => config,
-        Err(failure) => return finish(ci, &effects, Err(failure)),
+        Err(failure) => return ExitCode::from(finish(&mut ci, &effects, Err(failure))),
     };
     ci.set_masking(config.min_mask_length, config.unmasked.clone());
-    // As process 1 of a container there is no default action for these: without handlers they would have no effect.
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return finish(ci, &effects, Err(Failure::new(Kind::Internal, "couldn't listen for signals")));
-    };
-    let deadline = Instant::now() + config.timeout;
-    // A loop that runs out of time ends a little earlier, because it can say what kept it.
-    let give_up = deadline - (config.timeout / 10).min(Duration::from_secs(1));
-    // Whatever ends first, the others are dropped, and with them every temporary file.
-    let outcome = tokio::select! {
-        biased;
-        _ = interrupt.recv() => Err(Ended::Signal("SIGINT", 130)),
-        _ = terminate.recv() => Err(Ended::Signal("SIGTERM", 143)),
-        () = tokio::time::sleep_until(deadline) => Err(Ended::Late(config.timeout)),
-        outcome = run::run(&config, env, ci, &mut effects, give_up) => Ok(outcome),
-    };
-    match outcome {
-        Ok(outcome) => finish(ci, &effects, outcome),
-        Err(Ended::Signal(name, code)) => {
-            ci.failure(&effects.sentence(), &Failure::new(Kind::Internal, format!("ended by {name}")));
-            ExitCode::from(code)
-        }
-        Err(Ended::Late(timeout)) => {
-            let what = format!("the run took longer than {} s", timeout.as_secs());
-            let help = "raise `timeout_seconds`, or look at what answers so slowly";
-            finish(ci, &effects, Err(Failure::new(Kind::Unavailable, what).help(help)))
-        }
+    match runtime() {
+        Ok(runtime) => ExitCode::from(runtime.block_on(supervise(config, env, ci, effects))),
+        Err(failure) => ExitCode::from(finish(&mut ci, &effects, Err(failure))),
     }
 }
 
+/// The one snapshot of the process environment, and the names whose values are no UTF-8 text.
+#[allow(clippy::disallowed_methods, reason = "main takes the snapshot that everything else works on")]
+fn environment() -> (Environment, Vec<String>) {
+    let mut env = Environment::new();
+    let mut garbled = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => drop(env.insert(name, value)),
+            (Ok(name), Err(_)) => garbled.push(name),
+            (Err(_), _) => {}
+        }
+    }
+    (env, garbled)
+}
+
 /// Why a run was cut off.
-enum Ended {
+#[derive(Clone, Copy)]
+enum End {
     Signal(&'static str, u8),
     Late(Duration),
 }
 
-fn finish(ci: &mut Ci, effects: &Effects, outcome: Result<(), Failure>) -> ExitCode {
-    let Err(mut failure) = outcome else { return ExitCode::SUCCESS };
+/// Starts the run and waits for it, for a signal, or for the time to be up.
+async fn supervise(config: Config, env: Environment, mut ci: Ci, effects: Effects) -> u8 {
+    // As process 1 of a container there is no default action for these: without handlers they would have no effect.
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return finish(&mut ci, &effects, Err(Failure::new(Kind::Internal, "couldn't listen for signals")));
+    };
+    let timeout = config.timeout;
+    let (cut, cut_off) = oneshot::channel();
+    let (done, mut finished) = oneshot::channel();
+    let seen = effects.clone();
+    std::thread::spawn(move || {
+        // Where the other end is gone the process ends without this thread.
+        let _ = done.send(work(&config, &env, ci, &effects, cut_off));
+    });
+    let end = tokio::select! {
+        biased;
+        // A thread that is gone without a word has panicked.
+        code = &mut finished => return code.unwrap_or(Kind::Internal.exit_code()),
+        _ = interrupt.recv() => End::Signal("SIGINT", 130),
+        _ = terminate.recv() => End::Signal("SIGTERM", 143),
+        () = tokio::time::sleep(timeout) => End::Late(timeout),
+    };
+    let heard = cut.send(end).is_ok();
+    if let (true, Ok(Ok(code))) = (heard, tokio::time::timeout(GRACE, &mut finished).await) {
+        return code;
+    }
+    // It is held up: what it would clean up is cleaned up here.
+    file::abandon();
+    let (why, code) = match end {
+        End::Signal(name, code) => (format!("ended by {name}"), code),
+        End::Late(_) if seen.any() => ("the time was up".to_owned(), Kind::Partial.exit_code()),
+        End::Late(_) => ("the time was up".to_owned(), Kind::Unavailable.exit_code()),
+    };
+    ci::last_words(format!("envsync: {why} while the run could not be interrupted: {}\n", seen.sentence()));
+    code
+}
+
+/// The run itself, on its own thread, to its exit code.
+fn work(config: &Config, env: &Environment, mut ci: Ci, effects: &Effects, cut_off: oneshot::Receiver<End>) -> u8 {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(failure) => return finish(&mut ci, effects, Err(failure)),
+    };
+    // A loop that runs out of time ends a little earlier than the whole, because it can say what kept it.
+    let give_up = Instant::now() + config.timeout - (config.timeout / 10).min(Duration::from_secs(1));
+    // Whatever ends first, the other is dropped, and with it every temporary file.
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            Ok(end) = cut_off => Err(end),
+            outcome = run::run(config, env, &mut ci, effects, give_up) => Ok(outcome),
+        }
+    });
+    // Not waiting for a name that is still being resolved.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(outcome) => finish(&mut ci, effects, outcome),
+        Err(End::Signal(name, code)) => {
+            ci.ended(name, &effects.sentence());
+            code
+        }
+        Err(End::Late(timeout)) => {
+            let what = format!("the run took longer than {} s", timeout.as_secs());
+            let help = "raise `timeout_seconds`, or look at what answers so slowly";
+            finish(&mut ci, effects, Err(Failure::new(Kind::Unavailable, what).help(help)))
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let made = Builder::new_current_thread().enable_all().build();
+    made.map_err(|error| Failure::new(Kind::Internal, format!("couldn't start the runtime: {error}")))
+}
+
+fn finish(ci: &mut Ci, effects: &Effects, outcome: Result<(), Failure>) -> u8 {
+    let Err(mut failure) = outcome else { return 0 };
     if effects.any() {
         failure.kind = Kind::Partial;
     }
     ci.failure(&effects.sentence(), &failure);
-    ExitCode::from(failure.kind.exit_code())
+    failure.kind.exit_code()
 }

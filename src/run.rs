@@ -13,41 +13,18 @@ use crate::ci::{Ci, Meta, Summary};
 use crate::config::{Config, Environment, Mode, Store as Settings, variable};
 use crate::document;
 use crate::dotenv::Document;
+use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
 use crate::file::{self, Target};
 use crate::plan::{self, Plan, Policy, Refused, Told};
 use crate::secret::{Key, Variables};
 use crate::store::{self, Store};
 
-/// What a run has changed so far, in sentences, for the first line of an error.
-#[derive(Default)]
-pub struct Effects {
-    done: Vec<String>,
-}
-
-impl Effects {
-    /// "nothing was changed", or what was.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        if self.done.is_empty() { "nothing was changed".to_owned() } else { self.done.join(", ") }
-    }
-
-    /// Whether anything was changed.
-    #[must_use]
-    pub fn any(&self) -> bool {
-        !self.done.is_empty()
-    }
-
-    fn add(&mut self, what: String) {
-        self.done.push(what);
-    }
-}
-
 /// Everything that the modes share.
 struct Run<'a> {
     config: &'a Config,
     ci: &'a mut Ci,
-    effects: &'a mut Effects,
+    effects: &'a Effects,
     store: &'a dyn Store,
     /// Directories outside the workspace in which files may lie.
     roots: Vec<PathBuf>,
@@ -63,7 +40,7 @@ pub async fn run(
     config: &Config,
     env: &Environment,
     ci: &mut Ci,
-    effects: &mut Effects,
+    effects: &Effects,
     deadline: Instant,
 ) -> Result<(), Failure> {
     ci.ready(config.outputs, config.export_env)?;
@@ -72,14 +49,15 @@ pub async fn run(
         Some(path) => Some((path.as_str(), file::read_any(&workspace.join(path))?)),
         None => None,
     };
-    let store = store::connect(config, &workspace, ca.as_ref().map(|(path, content)| (*path, content.bytes())))?;
+    let ca = ca.as_ref().map(|(path, content)| (*path, content.bytes()));
+    let store = store::connect(config, &workspace, ca, effects)?;
     if let Settings::Aws(aws) = &config.store {
         ci.info(&format!("auth: {}", aws.login.because));
     }
     let roots = variable(env, "RUNNER_TEMP").map(PathBuf::from).into_iter().collect();
     let mut run = Run { config, ci, effects, store: store.as_ref(), roots, deadline };
     // Whatever is wrong with a path is wrong before anything is written.
-    let outputs_file = config.outputs_file.as_deref().map(|path| run.target(path)).transpose()?;
+    let outputs_file = config.outputs_file.as_deref().map(|path| run.outputs_file(path)).transpose()?;
     let outcome = match config.mode {
         Mode::Pull => run.pull().await?,
         Mode::Push => run.push().await?,
@@ -105,6 +83,16 @@ impl Run<'_> {
         let target = config.env_file.as_deref().map(|path| self.target(path)).transpose()?;
         let required = self.required()?;
         let (mut giver, versions) = self.gather(&required).await?;
+        if giver.is_empty() {
+            if config.delete {
+                return Err(refused(&Refused::GiverEmpty, config.max_deletes));
+            }
+            return Err(Failure::new(
+                Kind::Input,
+                format!("there is nothing to pull: {} gives no variable", self.names()),
+            )
+            .help("push variables to it, or look at `include` and `exclude`"));
+        }
         self.ci.check_names(&giver, config.outputs, config.export_env, config.last_wins)?;
         let (plan, document) = match &target {
             Some(target) => {
@@ -116,8 +104,9 @@ impl Run<'_> {
         };
         self.ci.plan(&format!("pull {}", self.names()), &plan, Told::AsPlan, config.dry_run);
         if !config.dry_run && (config.outputs || config.export_env) {
+            self.effects.may("variables may have been handed to later steps");
             self.ci.hand_over(&giver, config.outputs, config.export_env)?;
-            self.effects.add(format!("{} variables were handed to later steps", giver.len()));
+            self.effects.did(format!("{} variables were handed to later steps", giver.len()));
         }
         Ok(Outcome { plan, versions, target, document })
     }
@@ -132,12 +121,12 @@ impl Run<'_> {
         let Some(which) = config.entries.first().map(|entry| &entry.reference) else {
             return Err(Failure::new(Kind::Internal, "a push without a secret"));
         };
+        if !config.safe {
+            self.ci.info("concurrency: none, so what others write into the secret at the same time may be lost");
+        }
         let mut shown: Option<Plan> = None;
         let mut intended: Option<BTreeSet<Key>> = None;
         let written = store::update(self.store, which, self.deadline, |snapshot| {
-            if let Some(remark) = snapshot.and_then(|snapshot| snapshot.remark.clone()) {
-                self.effects.add(remark);
-            }
             let document = secret_side::document(config, which, snapshot)?;
             let receiver = secret_side::variables(&document);
             self.ci.mask(&receiver);
@@ -147,14 +136,10 @@ impl Run<'_> {
             // After a lost race the first plan is what was meant, and only its names may still change.
             intended.get_or_insert_with(|| plan.touched());
             shown.get_or_insert(plan);
-            Ok(payload.filter(|_| !config.dry_run))
+            Ok(payload)
         })
         .await?;
         let version = written.version.map(|version| version.to_string());
-        if written.changed {
-            self.effects
-                .add(format!("the secret `{which}` was written (version {})", version.as_deref().unwrap_or("?")));
-        }
         for remark in &written.remarks {
             self.ci.warning(remark, None);
         }
@@ -167,7 +152,6 @@ impl Run<'_> {
         let target = self.env_file()?;
         let required = self.required()?;
         let file = self.existing(&target, "create it, or name another one with `env_file`")?;
-        self.ci.mask(&file);
         let (mut secret, versions) = self.gather(&required).await?;
         document::align(&mut secret, &file);
         let plan = plan::drift(&secret, &file, &self.config.scope);
@@ -197,6 +181,20 @@ impl Run<'_> {
         Ok((gathered.variables, gathered.versions))
     }
 
+    /// The file for the outputs without values, which must be none of the others.
+    fn outputs_file(&self, path: &str) -> Result<Target, Failure> {
+        let target = self.target(path)?;
+        for (name, other) in [("env_file", &self.config.env_file), ("template", &self.config.template)] {
+            if let Some(other) = other
+                && self.target(other)?.path() == target.path()
+            {
+                let what = format!("`outputs_file` and `{name}` are the same file, `{}`", target.relative());
+                return Err(Failure::new(Kind::Input, what).help("give the outputs a file of their own"));
+            }
+        }
+        Ok(target)
+    }
+
     /// The variables to push: of the file, or of `content`.
     fn giver(&mut self) -> Result<(Variables, Option<Target>), Failure> {
         if let Some(content) = &self.config.content {
@@ -212,7 +210,7 @@ impl Run<'_> {
         let mut required = self.config.required.clone();
         if let Some(path) = &self.config.template {
             let target = self.target(path)?;
-            required.extend(self.existing(&target, "correct `template`, or create the file")?.into_keys());
+            required.extend(self.names_in(&target, "correct `template`, or create the file")?);
         }
         Ok(required)
     }
@@ -220,17 +218,7 @@ impl Run<'_> {
     fn plan(&self, giver: &Variables, receiver: &Variables, only: Option<&BTreeSet<Key>>) -> Result<Plan, Failure> {
         let Config { scope, delete, max_deletes, .. } = self.config;
         let policy = Policy { scope, delete: *delete, max_deletes: *max_deletes, only };
-        plan::two_way(giver, receiver, &policy).map_err(|refused| match refused {
-            Refused::GiverEmpty => {
-                Failure::new(Kind::Refused, "`delete` is on, and the giving side holds no variable at all")
-                    .help("look at the giving side; to empty the other one, remove its variables by hand")
-            }
-            Refused::TooMany { wanted } => {
-                let what = format!("{wanted} variables would be removed, and `max_deletes` is {max_deletes}");
-                Failure::new(Kind::Refused, what)
-                    .help("look at what both sides hold with `mode: check`, then raise `max_deletes`")
-            }
-        })
+        plan::two_way(giver, receiver, &policy).map_err(|why| refused(&why, *max_deletes))
     }
 
     fn names(&self) -> String {
@@ -249,6 +237,20 @@ impl Run<'_> {
         }
         let secrets = self.names();
         self.ci.summary(&Summary { plan, meta: &meta, misread: &misread, secrets: &secrets })
+    }
+}
+
+fn refused(why: &Refused, max_deletes: usize) -> Failure {
+    match why {
+        Refused::GiverEmpty => {
+            Failure::new(Kind::Refused, "`delete` is on, and the giving side holds no variable at all")
+                .help("look at the giving side; to empty the other one, remove its variables by hand")
+        }
+        Refused::TooMany { wanted } => {
+            let what = format!("{wanted} variables would be removed, and `max_deletes` is {max_deletes}");
+            Failure::new(Kind::Refused, what)
+                .help("look at what both sides hold with `mode: check`, then raise `max_deletes`")
+        }
     }
 }
 

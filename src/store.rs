@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::config::{Config, Mode, Store as Settings};
+use crate::effects::Effects;
 use crate::error::{Failure, Kind};
-use crate::reference::Reference;
+use crate::reference::{Pin, Reference};
 use crate::secret::Secret;
 
 /// The id of one version, in the store's own words.
@@ -83,6 +84,8 @@ pub enum Commit {
     },
     /// Somebody else wrote first; nothing was written.
     Conflict,
+    /// A dry run: everything was looked at that a write looks at, and nothing was written.
+    Rehearsed,
 }
 
 /// A secret store.
@@ -106,23 +109,34 @@ pub struct Allowed {
     pub recover: bool,
     /// Write without the protection against lost updates.
     pub unsafe_write: bool,
+    /// Stop before the first write, after all that is looked at before it.
+    pub rehearse: bool,
 }
 
-/// Opens the store of the configuration. Nothing is sent yet. `ca` is the content of `ca_file` with its path.
+/// Opens the store of the configuration. Nothing is sent yet. `ca` is the content of `ca_file` with its path; what is
+/// written is told to `effects`.
 ///
 /// # Errors
 /// [`Failure`] where the HTTP client cannot be made.
-pub fn connect(config: &Config, workspace: &Path, ca: Option<(&str, &[u8])>) -> Result<Box<dyn Store>, Failure> {
+pub fn connect(
+    config: &Config,
+    workspace: &Path,
+    ca: Option<(&str, &[u8])>,
+    effects: &Effects,
+) -> Result<Box<dyn Store>, Failure> {
     let allowed = Allowed {
         create: config.create,
         recover: config.recover_deleted && config.mode == Mode::Push && !config.dry_run,
         unsafe_write: !config.safe,
+        rehearse: config.dry_run,
     };
     match &config.store {
-        Settings::Local { directory } => Ok(Box::new(local::Local::new(workspace.join(directory), allowed))),
+        Settings::Local { directory } => {
+            Ok(Box::new(local::Local::new(workspace.join(directory), allowed, effects.clone())))
+        }
         Settings::Aws(settings) => {
             let client = crate::http::client(ca)?;
-            Ok(Box::new(aws::Aws::new(settings, &config.entries, &client, allowed)))
+            Ok(Box::new(aws::Aws::new(settings, &config.entries, &client, allowed, effects.clone())))
         }
     }
 }
@@ -138,10 +152,22 @@ pub fn check_size(config: &Config, which: &Reference, payload: &Payload) -> Resu
     }
 }
 
-/// The failure for a secret that does not exist.
+/// The sentence for what a write has done, and for what it may have done while nothing was heard of it.
 #[must_use]
-pub fn not_found(which: &Reference, help: impl Into<String>) -> Failure {
-    Failure::new(Kind::NotFound, format!("the secret `{which}` does not exist")).help(help)
+pub fn told(which: &Reference, version: &str) -> (String, String) {
+    let secret = format!("the secret `{}`", which.id);
+    (format!("{secret} was written (version {version})"), format!("{secret} may have been written (version {version})"))
+}
+
+/// The failure for a secret that does not exist, or lacks the version that was asked for. `place`: where it was looked
+/// for, as in " in eu-central-1".
+#[must_use]
+pub fn not_found(which: &Reference, place: &str, help: impl Into<String>) -> Failure {
+    let what = match which.pin {
+        Pin::Current => format!("the secret `{which}` does not exist{place}"),
+        _ => format!("the secret `{}` does not exist{place}, or has nothing under `{which}`", which.id),
+    };
+    Failure::new(Kind::NotFound, what).help(help)
 }
 
 /// Reads one secret.
@@ -190,6 +216,7 @@ pub async fn update(
                 remarks.extend(remark);
                 return Ok(Written { version: Some(version), changed: true, remarks });
             }
+            Commit::Rehearsed => return Ok(Written { version, changed: false, remarks }),
             Commit::Conflict => {
                 let wait = pause.next();
                 if Instant::now() + wait >= deadline {

@@ -17,10 +17,12 @@ mod integration {
     pub mod runner;
 
     mod actions_core;
+    mod aws;
     mod files;
     mod github;
     mod gitlab;
     mod hostile;
     mod inputs;
+    mod kills;
     mod modes;
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::host::Host;
 use super::text::{clean, data, property, shortened};
-use super::{Meta, Place, plain};
+use super::{Meta, plain};
 use crate::config::{Environment, variable};
 use crate::error::{Failure, Kind, Problem};
 use crate::file;
@@ -34,10 +34,6 @@ impl GitHub {
 }
 
 impl Host for GitHub {
-    fn place(&self) -> Place {
-        Place::GitHub
-    }
-
     fn mask(&self, line: &str) -> Option<String> {
         Some(format!("::add-mask::{}\n", data(line)))
     }

@@ -4,7 +4,7 @@
 //! No collapsible sections: they need a clock, and a plan is short.
 
 use super::host::Host;
-use super::{Meta, Place, plain};
+use super::{Meta, plain};
 use crate::config::{Environment, variable};
 use crate::error::{Failure, Problem};
 
@@ -23,10 +23,6 @@ impl GitLab {
 }
 
 impl Host for GitLab {
-    fn place(&self) -> Place {
-        Place::GitLab
-    }
-
     fn caution(&self) -> Option<Problem> {
         self.trace.then(|| {
             Problem::new(

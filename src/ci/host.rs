@@ -1,13 +1,11 @@
 //! Where the places differ, as one small trait; `ci.rs` knows none of them by name after it has chosen one.
 
-use super::{Meta, Place, plain};
+use super::{Meta, plain};
 use crate::error::{Failure, Kind, Problem};
 use crate::secret::Variables;
 
 /// What differs between places. All text that it returns is whole lines; what is not said here is as in a shell.
-pub(super) trait Host {
-    fn place(&self) -> Place;
-
+pub(super) trait Host: Send {
     /// The command that hides a line; `None` where nobody would obey it.
     fn mask(&self, _line: &str) -> Option<String> {
         None

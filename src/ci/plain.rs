@@ -1,6 +1,5 @@
 //! A shell, a container, or a pipeline that we do not know: lines on stderr, and nothing that any runner would obey.
 
-use super::Place;
 use super::host::Host;
 use super::text::clean;
 use crate::error::{Failure, Kind, Problem};
@@ -9,10 +8,6 @@ use crate::error::{Failure, Kind, Problem};
 pub(super) struct Plain;
 
 impl Host for Plain {
-    fn place(&self) -> Place {
-        Place::Plain
-    }
-
     fn ready(&self, outputs: bool, export_env: bool) -> Result<(), Failure> {
         only_on_github(outputs, export_env, "read the file in the same shell: `set -a; . ./.env; set +a`")
     }

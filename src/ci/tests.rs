@@ -1,8 +1,7 @@
 //! What a runner or a reader of the log gets from a whole port, with a buffer for its stream.
 
-use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use globset::Glob;
 
@@ -14,13 +13,13 @@ const PEM: &str = "-----BEGIN FAKE-----\nfake-line-1\n}\nfake-line-2\n";
 
 #[derive(Clone, Default)]
 struct Sink {
-    bytes: Rc<RefCell<Vec<u8>>>,
+    bytes: Arc<Mutex<Vec<u8>>>,
     broken: bool,
 }
 
 impl Sink {
     fn text(&self) -> String {
-        String::from_utf8(self.bytes.borrow().clone()).unwrap()
+        String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap()
     }
 }
 
@@ -29,7 +28,7 @@ impl Write for Sink {
         if self.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        self.bytes.borrow_mut().write(bytes)
+        self.bytes.lock().unwrap().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -100,27 +99,27 @@ fn plan(text: &str) -> Plan {
 fn meta(plan: &Plan, versions: &[&str], check: bool, inputs: &[(&str, &str)]) -> Meta {
     let mut env = environment(&[("ENVSYNC_PROVIDER", "local"), ("ENVSYNC_SECRET", "app")]);
     env.extend(environment(inputs));
-    let config = config::read(&env).config.ok().unwrap();
+    let config = config::read(&env, &[]).config.ok().unwrap();
     let versions = versions.iter().map(|version| (*version).to_owned()).collect();
     Meta::new(plan, versions, Some("deploy/.env".to_owned()), check, &config)
 }
 
 #[test]
 fn places_table() {
-    type Row = (&'static [(&'static str, &'static str)], Place, &'static str);
+    type Row = (&'static [(&'static str, &'static str)], bool, &'static str);
     let rows: [Row; 8] = [
-        (&[], Place::Plain, "/somewhere"),
-        (&[("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", "/github/workspace")], Place::GitHub, "/github/workspace"),
-        (&[("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", " ")], Place::GitHub, "/somewhere"),
-        (&[("GITHUB_ACTIONS", "false"), ("GITHUB_WORKSPACE", "/x")], Place::Plain, "/somewhere"),
-        (&[("GITLAB_CI", "true"), ("CI_PROJECT_DIR", "/builds/x")], Place::GitLab, "/builds/x"),
-        (&[("GITLAB_CI", "false"), ("CI_PROJECT_DIR", "/builds/x")], Place::GitLab, "/builds/x"),
-        (&[("GITLAB_CI", ""), ("CI_PROJECT_DIR", "/builds/x")], Place::Plain, "/somewhere"),
-        (&[("GITLAB_CI", "true")], Place::Plain, "/somewhere"),
+        (&[], false, "/somewhere"),
+        (&[("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", "/github/workspace")], true, "/github/workspace"),
+        (&[("GITHUB_ACTIONS", "true"), ("GITHUB_WORKSPACE", " ")], true, "/somewhere"),
+        (&[("GITHUB_ACTIONS", "false"), ("GITHUB_WORKSPACE", "/x")], false, "/somewhere"),
+        (&[("GITLAB_CI", "true"), ("CI_PROJECT_DIR", "/builds/x")], false, "/builds/x"),
+        (&[("GITLAB_CI", "false"), ("CI_PROJECT_DIR", "/builds/x")], false, "/builds/x"),
+        (&[("GITLAB_CI", ""), ("CI_PROJECT_DIR", "/builds/x")], false, "/somewhere"),
+        (&[("GITLAB_CI", "true")], false, "/somewhere"),
     ];
-    for (pairs, place, workspace) in rows {
+    for (pairs, masks, workspace) in rows {
         let (ci, _) = elsewhere(pairs);
-        assert_eq!((ci.place(), ci.workspace()), (place, Path::new(workspace)), "{pairs:?}");
+        assert_eq!((ci.masks(), ci.workspace()), (masks, Path::new(workspace)), "{pairs:?}");
     }
 }
 

@@ -28,8 +28,12 @@ fn normalised(name: &str) -> String {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(env: &'a Environment) -> Self {
+    pub(super) fn new(env: &'a Environment, garbled: &[String]) -> Self {
         let mut reader = Self { env, given: BTreeMap::new(), with: false, problems: Vec::new() };
+        // Taking them for unset would push another file, or everything that was to be left out.
+        for name in garbled.iter().filter(|name| ["INPUT_", "ENVSYNC_", "AWS_"].iter().any(|p| name.starts_with(p))) {
+            reader.problems.push(Problem::new(format!("`{name}` is no UTF-8 text"), "give it as UTF-8, or unset it"));
+        }
         // INPUT_ comes first: what a step says wins over what its job says.
         for prefix in ["INPUT_", "ENVSYNC_"] {
             let mut here: BTreeMap<&'static str, Given<'a>> = BTreeMap::new();

@@ -5,14 +5,14 @@ fn env(pairs: &[(&str, &str)]) -> Environment {
 }
 
 fn config(pairs: &[(&str, &str)]) -> Config {
-    match read(&env(pairs)).config {
+    match read(&env(pairs), &[]).config {
         Ok(config) => config,
         Err(failure) => panic!("{failure}"),
     }
 }
 
 fn failure(pairs: &[(&str, &str)]) -> Failure {
-    match read(&env(pairs)).config {
+    match read(&env(pairs), &[]).config {
         Ok(_) => panic!("accepted: {pairs:?}"),
         Err(failure) => failure,
     }
@@ -37,7 +37,7 @@ fn the_defaults_are_those_of_the_registry() {
     for input in INPUTS.iter().filter(|input| !input.default.is_empty()) {
         let name = format!("ENVSYNC_{}", input.name.to_ascii_uppercase());
         let pairs = [LOCAL, (name.as_str(), input.default)];
-        assert!(read(&env(&pairs)).config.is_ok(), "{}", input.name);
+        assert!(read(&env(&pairs), &[]).config.is_ok(), "{}", input.name);
     }
 }
 
@@ -74,7 +74,7 @@ fn all_problems_are_reported_together_as_their_user_wrote_them() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(failure.problems.iter().all(|problem| problem.help.is_some()));
-    let elsewhere = read(&env(&[("ENVSYNC_MODE", "pul")])).config.err().map(|failure| failure.to_string());
+    let elsewhere = read(&env(&[("ENVSYNC_MODE", "pul")]), &[]).config.err().map(|failure| failure.to_string());
     let elsewhere = elsewhere.unwrap_or_default();
     assert!(elsewhere.contains("`ENVSYNC_MODE` is `pul`"), "{elsewhere}");
     assert!(elsewhere.contains("`ENVSYNC_PROVIDER` is missing"), "{elsewhere}");
@@ -159,12 +159,15 @@ fn aws_needs_a_login_and_a_region() {
 
 #[test]
 fn every_secret_input_is_masked_even_where_the_configuration_is_wrong() {
-    let reading = read(&env(&[
-        ("INPUT_MODE", "nonsense"),
-        ("INPUT_CONTENT", "A=fake-content"),
-        ("ENVSYNC_AWS_SECRET_ACCESS_KEY", "fake-secret"),
-        ("AWS_SESSION_TOKEN", "fake-token"),
-    ]));
+    let reading = read(
+        &env(&[
+            ("INPUT_MODE", "nonsense"),
+            ("INPUT_CONTENT", "A=fake-content"),
+            ("ENVSYNC_AWS_SECRET_ACCESS_KEY", "fake-secret"),
+            ("AWS_SESSION_TOKEN", "fake-token"),
+        ]),
+        &[],
+    );
     assert!(reading.config.is_err());
     let secrets: Vec<&str> = reading.secrets.iter().map(Secret::expose).collect();
     for secret in ["A=fake-content", "fake-secret", "fake-token"] {
@@ -174,7 +177,7 @@ fn every_secret_input_is_masked_even_where_the_configuration_is_wrong() {
 
 #[test]
 fn an_unknown_variable_is_a_warning_with_the_input_that_was_meant() {
-    let reading = read(&env(&[LOCAL, ("ENVSYNC_SECRETS", "x"), ("ENVSYNC_ZZZZ", "x"), ("PATH", "/bin")]));
+    let reading = read(&env(&[LOCAL, ("ENVSYNC_SECRETS", "x"), ("ENVSYNC_ZZZZ", "x"), ("PATH", "/bin")]), &[]);
     assert!(reading.config.is_ok());
     let helps: Vec<_> = reading.warnings.iter().map(|w| (w.what.as_str(), w.help.as_deref().unwrap_or(""))).collect();
     assert_eq!(helps.len(), 2);
@@ -203,4 +206,12 @@ fn help_names_every_input() {
     for input in INPUTS {
         assert!(help.contains(&format!("ENVSYNC_{}\n", input.name.to_ascii_uppercase())), "{}", input.name);
     }
+}
+
+#[test]
+fn a_value_that_is_no_text_is_a_problem_and_not_unset() {
+    let garbled = ["ENVSYNC_CONTENT".to_owned(), "LS_COLORS".to_owned()];
+    let failure = read(&env(&[LOCAL]), &garbled).config.err();
+    let text = failure.map(|failure| failure.to_string()).unwrap_or_default();
+    assert_eq!(text, "`ENVSYNC_CONTENT` is no UTF-8 text");
 }

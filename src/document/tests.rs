@@ -8,11 +8,11 @@ fn key(name: &str) -> Key {
 }
 
 fn parsed(payload: &str) -> Document {
-    Document::parse(&payload.into(), "_").map_err(|fault| fault.to_string()).unwrap()
+    Document::parse(&payload.into(), "_", false).map_err(|fault| fault.to_string()).unwrap()
 }
 
 fn fault(payload: &str) -> Fault {
-    Document::parse(&payload.into(), "_").err().unwrap()
+    Document::parse(&payload.into(), "_", false).err().unwrap()
 }
 
 fn printed(document: &Document) -> String {
@@ -78,7 +78,7 @@ fn a_json_object_is_flattened() {
 #[test]
 fn the_separator_joins_nested_names() {
     let payload = Secret::from(r#"{"a":{"b":"1"},"a_b":"2"}"#);
-    let document = Document::parse(&payload, "__").unwrap();
+    let document = Document::parse(&payload, "__", false).unwrap();
     assert_eq!(members(&document), pairs(&[("a__b", "1"), ("a_b", "2")]));
 }
 
@@ -211,14 +211,20 @@ fn a_type_comes_back_with_a_value_that_fits_it() {
 }
 
 #[test]
-fn an_array_settles_without_its_white_space() {
+fn an_array_is_shown_without_its_white_space() {
     let mut document = parsed(r#"{"A":[1],"B":"[1]"}"#);
-    let settled = |document: &Document, name, value: &str| document.settled(&key(name), &value.into());
-    assert_eq!(settled(&document, "A", "[1, 2]").expose(), "[1,2]");
-    assert_eq!(settled(&document, "B", "[1, 2]").expose(), "[1, 2]");
-    assert_eq!(settled(&document, "C", "[1, 2]").expose(), "[1, 2]");
     document.set(&key("A"), &"[1, 2]".into()).unwrap();
     assert_eq!(members(&document), members(&parsed(&printed(&document))));
+}
+
+#[test]
+fn white_space_in_an_array_is_no_difference_between_two_sides() {
+    let variables = |values: [&str; 3]| -> Variables {
+        ["A", "B", "C"].into_iter().zip(values).map(|(name, value)| (key(name), value.into())).collect()
+    };
+    let mut giver = variables(["[1, 2]", "[1, 2]", "[x, y]"]);
+    align(&mut giver, &variables(["[1,2]", "[1,3]", "[x,y]"]));
+    assert_eq!(giver, variables(["[1,2]", "[1, 2]", "[x, y]"]));
 }
 
 #[test]
@@ -275,14 +281,14 @@ fn what_was_removed_can_be_set_again() {
 #[test]
 fn of_members_that_collide_the_last_one_can_win() {
     let payload = Secret::from(r#"{"A_B":1,"X":0,"A":{"B":"2"}}"#);
-    let mut document = Document::parse_last_wins(&payload, "_").unwrap();
+    let mut document = Document::parse(&payload, "_", true).unwrap();
     assert_eq!(members(&document), pairs(&[("A_B", "2"), ("X", "0")]));
     document.set(&key("A_B"), &"3".into()).unwrap();
     assert_eq!(printed(&document), r#"{"A_B":1,"X":0,"A":{"B":"3"}}"#);
     document.remove(&key("A_B"));
     assert_eq!(printed(&document), r#"{"X":0,"A":{}}"#);
     let twice = Secret::from(r#"{"A":1,"A":2}"#);
-    assert_eq!(Document::parse_last_wins(&twice, "_").err(), Some(Fault::Duplicate { path: "A".to_owned() }));
+    assert_eq!(Document::parse(&twice, "_", true).err(), Some(Fault::Duplicate { path: "A".to_owned() }));
 }
 
 #[test]
@@ -541,7 +547,7 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "[{}\\[\\]\":,= \\n\\\\u0-9a-dtruefalsnl#'\u{feff}]{0,40}", path in vec("[a0]?", 0..3)) {
         let payload = Secret::from(text.as_str());
-        if let Ok(document) = Document::parse(&payload, "_") {
+        if let Ok(document) = Document::parse(&payload, "_", false) {
             prop_assert_eq!(printed(&document), text);
         }
         let _ = member_at(&payload, &path);

@@ -132,10 +132,6 @@ impl Tree {
         self.leaves.iter().filter_map(now).collect()
     }
 
-    pub(super) fn settled(&self, name: &str, value: &Secret) -> Secret {
-        self.leaves.get(name).map_or_else(|| value.clone(), |leaf| leaf.settled(value))
-    }
-
     pub(super) fn set(&mut self, name: &str, value: &Secret) -> Result<(), Fault> {
         if let Some(leaf) = self.leaves.get_mut(name) {
             leaf.set(value);

@@ -1,11 +1,13 @@
 //! Files that are written aside and put in place as one step, the directories they lie in, and what killed runs left.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Stat, linkat, open, openat, statat, unlinkat};
@@ -78,6 +80,21 @@ impl Directory {
     }
 }
 
+/// The temporary files of this process, for [`abandon`].
+static LIVING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn living() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    LIVING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the temporary files of a run that cannot do it itself any more, because it is held up and the process ends.
+pub fn abandon() {
+    for path in &*living() {
+        // Gone already, or in use under its final name: both are as they should be.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 /// A temporary file beside a final name, locked as long as this value lives and removed with it, on every way out.
 #[derive(Debug)]
 pub struct Aside<'d> {
@@ -118,6 +135,7 @@ impl<'d> Aside<'d> {
                 Err(Errno::EXIST) => continue,
                 Err(error) => return Err(fail("write", &path, error)),
             };
+            living().insert(directory.path.join(&name));
             let aside = Self { directory, name, file, goal: path.clone(), note: None };
             // On a file system without locks nobody can take this file for a dead one either.
             let locked = !matches!(aside.file.try_lock(), Err(TryLockError::WouldBlock));
@@ -248,7 +266,8 @@ impl<'d> Aside<'d> {
     fn settle(self) -> Result<(), Failure> {
         let directory = self.directory;
         drop(self);
-        directory.sync()
+        // The file has its name already: what is in doubt is only whether a power cut would undo it.
+        directory.sync().map_err(|failure| Failure { kind: Kind::Partial, ..failure })
     }
 }
 
@@ -256,6 +275,7 @@ impl Drop for Aside<'_> {
     fn drop(&mut self) {
         // Gone already after a rename. Where it fails, a later run cleans up.
         let _ = unlinkat(&self.directory.fd, &self.name, AtFlags::empty());
+        living().remove(&self.directory.path.join(&self.name));
     }
 }
 

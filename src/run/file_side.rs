@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::Run;
 use crate::document;
-use crate::dotenv::Document;
+use crate::dotenv::{Dialect, Document, Fault};
 use crate::error::{Failure, Kind, Problem};
 use crate::file::{self, Snapshot, Target, Written};
 use crate::plan::{self, Change, Plan};
-use crate::secret::Variables;
+use crate::secret::{Key, Variables};
 
 impl Run<'_> {
     pub(super) fn target(&self, path: &str) -> Result<Target, Failure> {
@@ -24,24 +24,28 @@ impl Run<'_> {
 
     /// The variables of a file that must exist.
     pub(super) fn existing(&mut self, target: &Target, help: &str) -> Result<Variables, Failure> {
-        let Some(snapshot) = file::read(target)? else {
-            return Err(Failure::new(Kind::NotFound, format!("there is no file `{}`", target.relative())).help(help));
-        };
+        let snapshot = must_exist(target, help)?;
         Ok(self.parse(target.relative(), snapshot.bytes())?.variables())
     }
 
-    /// Reads dotenv text and says what other readers would take differently.
+    /// The names in a file that nobody takes values from.
+    pub(super) fn names_in(&self, target: &Target, help: &str) -> Result<Vec<Key>, Failure> {
+        let snapshot = must_exist(target, help)?;
+        let document = read(target.relative(), snapshot.bytes(), &self.config.dialects)?;
+        Ok(document.variables().into_keys().collect())
+    }
+
+    /// Reads dotenv text, masks what it holds, and says what other readers would take differently.
     pub(super) fn parse(&mut self, name: &str, bytes: &[u8]) -> Result<Document, Failure> {
-        let parsed = Document::parse(bytes.to_vec(), &self.config.dialects);
-        let document = parsed.map_err(|faults| Failure {
-            kind: Kind::Input,
-            problems: faults
-                .into_iter()
-                .map(|fault| Problem { what: format!("`{name}` cannot be read: {}", fault.what), help: fault.help })
-                .collect(),
-        })?;
-        for remark in document.remarks() {
-            self.ci.warning_once(&format!("`{name}` {}", remark.text));
+        let document = read(name, bytes, &self.config.dialects)?;
+        self.ci.mask_document(&document);
+        let remarks = document.remarks();
+        if !remarks.is_empty() {
+            let mut lines: Vec<String> = remarks.iter().take(REMARKS).map(|remark| remark.text.clone()).collect();
+            if let Some(more) = remarks.len().checked_sub(REMARKS).filter(|more| *more > 0) {
+                lines.push(format!("and {more} more like these"));
+            }
+            self.ci.warning_once(&format!("not every reader reads `{name}` in the same way: {}", lines.join("; ")));
         }
         Ok(document)
     }
@@ -59,29 +63,29 @@ impl Run<'_> {
             let before = file::read(target)?;
             let mut document = self.parse(target.relative(), before.as_ref().map_or(&[][..], Snapshot::bytes))?;
             let receiver = document.variables();
-            self.ci.mask(&receiver);
             document::align(giver, &receiver);
             let plan = self.plan(giver, &receiver, None)?;
             apply(&plan, giver, &mut document)?;
-            self.ci.mask_written(&document, giver);
+            self.ci.mask_document(&document);
             if self.config.dry_run || !plan.has_changes() {
                 return Ok((plan, document));
             }
             let bytes = document.print();
             self.reads_back(target, &bytes, &plan::applied(&plan, giver, &receiver))?;
             if self.put(target, before.as_ref(), &bytes)? {
-                self.effects.add(format!("the file `{}` was written", target.relative()));
                 return Ok((plan, document));
             }
             self.breathe(target).await?;
         }
     }
 
-    /// Writes a file that only this program writes.
+    /// Writes the report, which is no effect of the run: it only tells of one.
     pub(super) async fn overwrite(&mut self, target: &Target, bytes: &[u8]) -> Result<(), Failure> {
+        file::sweep(target);
         loop {
             let before = file::read(target)?;
-            if self.put(target, before.as_ref(), bytes)? {
+            let holds = before.as_ref().is_some_and(|before| before.bytes() == bytes);
+            if holds || matches!(file::replace(target, before.as_ref(), bytes)?, Written::Done { .. }) {
                 return Ok(());
             }
             self.breathe(target).await?;
@@ -90,7 +94,15 @@ impl Run<'_> {
 
     /// `false` where somebody else was faster and nothing was written.
     fn put(&mut self, target: &Target, before: Option<&Snapshot>, bytes: &[u8]) -> Result<bool, Failure> {
-        let Written::Done { note } = file::replace(target, before, bytes)? else { return Ok(false) };
+        self.effects.may(format!("the file `{}` may have been written", target.relative()));
+        let outcome = file::replace(target, before, bytes);
+        match &outcome {
+            Ok(Written::Done { .. }) => self.effects.did(format!("the file `{}` was written", target.relative())),
+            // It has its name already, and what failed came after that.
+            Err(failure) if failure.kind == Kind::Partial => {}
+            _ => self.effects.did_not(),
+        }
+        let Written::Done { note } = outcome? else { return Ok(false) };
         if let Some(note) = note {
             self.ci.warning(&note, None);
         }
@@ -118,6 +130,20 @@ impl Run<'_> {
         Err(Failure::new(Kind::Internal, what)
             .help("this is a defect of envsync: please report it, without the values"))
     }
+}
+
+/// How many of a file's lines are named in a warning.
+const REMARKS: usize = 5;
+
+fn must_exist(target: &Target, help: &str) -> Result<Snapshot, Failure> {
+    let missing = || Failure::new(Kind::NotFound, format!("there is no file `{}`", target.relative())).help(help);
+    file::read(target)?.ok_or_else(missing)
+}
+
+fn read(name: &str, bytes: &[u8], dialects: &[Dialect]) -> Result<Document, Failure> {
+    let problem = |fault: Fault| Problem { what: format!("`{name}` cannot be read: {}", fault.what), help: fault.help };
+    Document::parse(bytes.to_vec(), dialects)
+        .map_err(|faults| Failure { kind: Kind::Input, problems: faults.into_iter().map(problem).collect() })
 }
 
 fn apply(plan: &Plan, giver: &Variables, document: &mut Document) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::config::Config;
 use crate::document::{self, Document, Fault};
 use crate::error::{Failure, Kind, Problem};
-use crate::reference::Entry;
+use crate::reference::{Entry, Reference};
 use crate::secret::{Key, Secret, Variables};
 use crate::store::{Form, Snapshot, Store, not_found};
 
@@ -13,7 +13,7 @@ use crate::store::{Form, Snapshot, Store, not_found};
 pub(super) struct Gathered {
     /// In the order of the entries and of their documents, in scope only.
     pub(super) variables: Variables,
-    /// The versions that were read, one an entry.
+    /// The versions that were read, one a secret.
     pub(super) versions: Vec<String>,
     /// What the user has to know.
     pub(super) remarks: Vec<Problem>,
@@ -25,24 +25,40 @@ pub(super) struct Gathered {
 /// What the store answered; [`Kind::NotFound`] for a secret that does not exist; [`Kind::Input`] for a payload that cannot
 /// be used.
 pub(super) async fn gather(config: &Config, store: &dyn Store) -> Result<Gathered, Failure> {
-    let references: Vec<_> = config.entries.iter().map(|entry| entry.reference.clone()).collect();
-    let fetched = store.fetch(&references).await;
+    // One secret that several entries take from is read once, in one version.
+    let mut references: Vec<Reference> = Vec::new();
+    for Entry { reference, .. } in &config.entries {
+        if !references.contains(reference) {
+            references.push(reference.clone());
+        }
+    }
     let mut all = Collector { config, values: Variables::new(), origins: HashMap::new(), failures: Vec::new() };
     let mut gathered = Gathered { variables: Variables::new(), versions: Vec::new(), remarks: Vec::new() };
-    for (entry, answer) in config.entries.iter().zip(fetched) {
+    let mut snapshots: Vec<(Reference, Snapshot)> = Vec::new();
+    for (reference, answer) in references.iter().zip(store.fetch(&references).await) {
         match answer {
             Ok(Some(snapshot)) => {
                 gathered.versions.push(snapshot.version.to_string());
                 gathered.remarks.extend(snapshot.remark.clone().map(|text| Problem { what: text, help: None }));
-                let before = all.values.len();
-                all.take(entry, &snapshot);
-                if all.values.len() == before && entry.name.is_none() && all.failures.is_empty() {
-                    let what = format!("the secret `{entry}` gives no variable");
-                    gathered.remarks.push(Problem::new(what, "look at it, and at `include` and `exclude`"));
-                }
+                snapshots.push((reference.clone(), snapshot));
             }
-            Ok(None) => all.failures.push(not_found(&entry.reference, "check its name, and push it first")),
+            Ok(None) => all.failures.push(not_found(
+                reference,
+                &config.store.place(reference),
+                "check its name and where it lies, or push it first",
+            )),
             Err(failure) => all.failures.push(failure),
+        }
+    }
+    for entry in &config.entries {
+        let Some((_, snapshot)) = snapshots.iter().find(|(reference, _)| *reference == entry.reference) else {
+            continue;
+        };
+        let before = all.values.len();
+        all.take(entry, snapshot);
+        if all.values.len() == before && all.failures.is_empty() {
+            let what = format!("the secret `{entry}` gives no variable");
+            gathered.remarks.push(Problem::new(what, "look at it, and at `include` and `exclude`"));
         }
     }
     match all.failures.first().map(|first| first.kind) {
@@ -76,12 +92,7 @@ impl Collector<'_> {
                 .failures
                 .push(Failure::new(Kind::Input, what).help(named(entry, "its base64 becomes the value")));
         }
-        let parsed = if self.config.last_wins {
-            Document::parse_last_wins(&payload, &self.config.separator)
-        } else {
-            Document::parse(&payload, &self.config.separator)
-        };
-        match parsed {
+        match Document::parse(&payload, &self.config.separator, self.config.last_wins) {
             Ok(document) => {
                 for (name, value) in document.members() {
                     self.add(&self.config.shape.apply(&name), value, &format!("`{name}` of `{entry}`"));

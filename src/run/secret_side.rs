@@ -14,7 +14,7 @@ impl Run<'_> {
     pub(super) fn content(&mut self, content: &Secret) -> Result<Variables, Failure> {
         let json = content.expose().trim_start().starts_with('{');
         let members = if json {
-            let parsed = Document::parse(content, &self.config.separator);
+            let parsed = Document::parse(content, &self.config.separator, self.config.last_wins);
             parsed.map(|document| document.members()).map_err(|fault| {
                 Failure::new(Kind::Input, format!("`content` cannot be used: {fault}")).help(fault.help("content"))
             })?
@@ -52,17 +52,12 @@ impl Run<'_> {
 /// The payload as a document; an absent or empty secret is an empty one.
 pub(super) fn document(config: &Config, which: &Reference, snapshot: Option<&Snapshot>) -> Result<Document, Failure> {
     let fresh = || Document::empty(config.format.unwrap_or(Format::Json));
-    let Some(snapshot) = snapshot else {
-        // A real run leaves this to the store, which also knows of secrets that have no value yet.
-        let refused = config.dry_run && !config.create;
-        let missing = || store::not_found(which, "create it, or set `create` to `true`");
-        return if refused { Err(missing()) } else { Ok(fresh()) };
-    };
+    let Some(snapshot) = snapshot else { return Ok(fresh()) };
     if snapshot.payload.form == Form::Base64 {
         let what = format!("the secret `{which}` is binary and no document");
         return Err(Failure::new(Kind::Input, what).help("push to another secret"));
     }
-    match Document::parse(&snapshot.payload.text, &config.separator) {
+    match Document::parse(&snapshot.payload.text, &config.separator, config.last_wins) {
         Ok(document) => Ok(document),
         Err(Fault::Empty) => Ok(fresh()),
         Err(fault) => Err(Failure::new(Kind::Input, format!("the secret `{which}` is no document: {fault}"))
@@ -107,7 +102,7 @@ pub(super) fn changed(
         }
     }
     let text = document.print();
-    let read = match Document::parse(&text, &config.separator) {
+    let read = match Document::parse(&text, &config.separator, config.last_wins) {
         Ok(document) => variables(&document),
         Err(Fault::Empty) => Variables::new(),
         Err(fault) => return Err(unusable(fault)),

@@ -16,11 +16,12 @@ use aws_sdk_secretsmanager::config::{BehaviorVersion, Builder, Credentials, Regi
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use aws_sdk_secretsmanager::primitives::{Blob, DateTime, DateTimeFormat};
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 
-use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found};
+use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found, told};
 use crate::config;
-use crate::error::{Failure, Kind};
+use crate::effects::Effects;
+use crate::error::{Failure, Kind, Problem};
 use crate::http::{ATTEMPT_TIMEOUT, AwsHttp, CONNECT_TIMEOUT};
 use crate::reference::{Entry, Pin, Reference};
 use crate::secret::Secret;
@@ -29,6 +30,8 @@ use trouble::Trouble;
 const CURRENT: &str = "AWSCURRENT";
 /// One fixed label, because a secret bears about 20 in all. `AWSPENDING` belongs to rotation and is never touched.
 const PENDING: &str = "ENVSYNC_PENDING";
+/// How many requests are under way at once.
+const AT_ONCE: usize = 16;
 /// [Quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
 const MAX_BYTES: usize = 65_536;
 
@@ -37,19 +40,26 @@ pub struct Aws {
     clients: BTreeMap<String, Client>,
     default_region: String,
     allowed: Allowed,
+    effects: Effects,
 }
 
 impl Aws {
     /// Prepares a client a region; nothing is sent.
     #[must_use]
-    pub fn new(settings: &config::Aws, entries: &[Entry], http: &reqwest::Client, allowed: Allowed) -> Self {
+    pub fn new(
+        settings: &config::Aws,
+        entries: &[Entry],
+        http: &reqwest::Client,
+        allowed: Allowed,
+        effects: Effects,
+    ) -> Self {
         let default_region = settings.region.clone().unwrap_or_default();
         let mut clients = BTreeMap::new();
         for entry in entries {
             let region = entry.reference.region.as_ref().unwrap_or(&default_region);
             clients.entry(region.clone()).or_insert_with(|| Client::from_conf(conf(settings, region, http)));
         }
-        Self { clients, default_region, allowed }
+        Self { clients, default_region, allowed, effects }
     }
 
     fn region<'a>(&'a self, which: &'a Reference) -> &'a str {
@@ -90,18 +100,27 @@ impl Aws {
 
     /// The secret could not be read because of its state: scheduled for deletion, as a rule.
     async fn get_deleted(&self, which: &Reference, trouble: Trouble) -> Result<Option<Snapshot>, Failure> {
-        // Without the permission to look, the service's own words have to do.
-        let Ok(Some(described)) = self.describe(which).await else { return Err(trouble.failure()) };
+        let described = match self.describe(which).await {
+            Ok(Some(described)) => described,
+            // Without the permission to look: for a read this answer means a deleted secret, as a rule.
+            _ => return Err(deleted(which, None)),
+        };
         let Some(date) = described.deleted_date() else { return Err(trouble.failure()) };
         if !self.allowed.recover {
-            return Err(deleted(which, date));
+            return Err(deleted(which, Some(date)));
         }
-        let restored = self.client(which)?.restore_secret().secret_id(&which.id).send().await;
-        restored.map_err(|error| self.trouble("RestoreSecret", which, &error).failure())?;
-        match self.get_value(which).await? {
-            Ok(found) => {
-                snapshot(found, which, Some(format!("the secret `{}` was recovered from deletion", which.id))).map(Some)
+        self.effects.may(format!("the secret `{}` may have been recovered from deletion", which.id));
+        if let Err(error) = self.client(which)?.restore_secret().secret_id(&which.id).send().await {
+            let trouble = self.trouble("RestoreSecret", which, &error);
+            if !trouble.is_ambiguous() {
+                self.effects.did_not();
             }
+            return Err(trouble.failure());
+        }
+        let recovered = format!("the secret `{}` was recovered from deletion", which.id);
+        self.effects.did(recovered.clone());
+        match self.get_value(which).await? {
+            Ok(found) => snapshot(found, which, Some(recovered)).map(Some),
             Err(trouble) => Err(trouble.failure()),
         }
     }
@@ -117,32 +136,98 @@ impl Aws {
     }
 
     async fn create(&self, which: &Reference, payload: &Payload) -> Result<Commit, Failure> {
+        let place = format!(" in {}", self.region(which));
         if !self.allowed.create {
-            return Err(not_found(which, "create it, or set `create` to `true`"));
+            return Err(not_found(which, &place, "create it, or set `create` to `true`"));
         }
         if which.id.starts_with("arn:") {
-            return Err(not_found(which, "a new secret is created by its name; give the name in place of the ARN"));
+            return Err(not_found(
+                which,
+                &place,
+                "a new secret is created by its name; give the name in place of the ARN",
+            ));
+        }
+        if self.allowed.rehearse {
+            return Ok(Commit::Rehearsed);
         }
         let (text, bytes) = body(payload);
-        let request = self.client(which)?.create_secret().name(&which.id).client_request_token(token());
+        let token = token();
+        let request = self.client(which)?.create_secret().name(&which.id).client_request_token(&token);
+        let (wrote, may_have) = told(which, &token);
+        self.effects.may(may_have);
         match request.set_secret_string(text).set_secret_binary(bytes).send().await {
-            Ok(created) => Ok(done(created.version_id)),
+            Ok(_) => {
+                self.effects.did(wrote);
+                Ok(done(token, None))
+            }
             Err(error) => match self.trouble("CreateSecret", which, &error) {
-                trouble if trouble.is("ResourceExistsException") => Ok(Commit::Conflict),
-                trouble => Err(trouble.failure()),
+                trouble if trouble.is("ResourceExistsException") => {
+                    self.effects.did_not();
+                    Ok(Commit::Conflict)
+                }
+                trouble => self.decided(which, &token, &trouble).await.map(|()| done(token, None)),
             },
         }
     }
 
-    /// Puts a version that does not count yet. Gives its id.
+    /// After a call that makes `ours` the current version and that failed: whether it did so all the same. An answer that
+    /// was lost is no proof that the server has not acted.
+    async fn decided(&self, which: &Reference, ours: &str, trouble: &Trouble) -> Result<(), Failure> {
+        if !trouble.is_ambiguous() {
+            self.effects.did_not();
+            return Err(self.refused(which, trouble).await);
+        }
+        match self.describe(which).await {
+            Ok(Some(described)) if current(&described) == Some(ours) => {
+                self.effects.did(told(which, ours).0);
+                Ok(())
+            }
+            Ok(_) if !trouble.is_pending() => {
+                self.effects.did_not();
+                Err(trouble.failure())
+            }
+            _ => Err(trouble.failure()),
+        }
+    }
+
+    /// A state that forbids the call is most often a deletion, which only a look tells.
+    async fn refused(&self, which: &Reference, trouble: &Trouble) -> Failure {
+        if trouble.is("InvalidRequestException")
+            && let Ok(Some(described)) = self.describe(which).await
+            && let Some(date) = described.deleted_date()
+        {
+            return deleted(which, Some(date));
+        }
+        trouble.failure()
+    }
+
+    /// Puts a version, under a label of ours or as the current one. Gives its id, which is that of the request.
     async fn put(&self, which: &Reference, payload: &Payload, stage: Option<&str>) -> Result<String, Failure> {
         let (text, bytes) = body(payload);
+        // It becomes the id of the version; the SDK's own tries repeat it, and so make no second version.
         let token = token();
+        let (wrote, may_have) = told(which, &token);
+        if stage.is_none() {
+            self.effects.may(may_have);
+        }
         let request = self.client(which)?.put_secret_value().secret_id(&which.id).client_request_token(&token);
         let request = request.set_secret_string(text).set_secret_binary(bytes);
         let request = request.set_version_stages(stage.map(|stage| vec![stage.to_owned()]));
-        let put = request.send().await.map_err(|error| self.trouble("PutSecretValue", which, &error).failure())?;
-        Ok(put.version_id.unwrap_or(token))
+        match request.send().await {
+            Ok(put) => {
+                if stage.is_none() {
+                    self.effects.did(wrote);
+                }
+                Ok(put.version_id.unwrap_or(token))
+            }
+            Err(error) => {
+                let trouble = self.trouble("PutSecretValue", which, &error);
+                match stage {
+                    Some(_) => Err(self.refused(which, &trouble).await),
+                    None => self.decided(which, &token, &trouble).await.map(|()| token),
+                }
+            }
+        }
     }
 
     /// Moves `AWSCURRENT` from the expected version to ours, which is where a race is lost.
@@ -150,20 +235,55 @@ impl Aws {
         let request = self.client(which)?.update_secret_version_stage().secret_id(&which.id).version_stage(CURRENT);
         let request = request.move_to_version_id(ours);
         let request = request.set_remove_from_version_id(expected.map(|version| version.0.clone()));
-        let Err(error) = request.send().await else { return Ok(true) };
-        let trouble = self.trouble("UpdateSecretVersionStage", which, &error);
-        if !trouble.is("InvalidParameterException") && !trouble.is_ambiguous() {
-            return Err(trouble.failure());
+        let (wrote, may_have) = told(which, ours);
+        self.effects.may(may_have);
+        let trouble = match request.send().await {
+            Ok(_) => None,
+            Err(error) => Some(self.trouble("UpdateSecretVersionStage", which, &error)),
+        };
+        let won = match trouble {
+            None => true,
+            Some(trouble) if trouble.is("InvalidParameterException") || trouble.is_ambiguous() => {
+                self.look_who_won(which, expected, ours, &trouble).await?
+            }
+            Some(trouble) => {
+                self.effects.did_not();
+                return Err(self.refused(which, &trouble).await);
+            }
+        };
+        if won {
+            self.effects.did(wrote);
+        } else {
+            self.effects.did_not();
         }
-        // The code alone does not tell a lost race from a retry of a move that had succeeded: who is current now does.
+        Ok(won)
+    }
+
+    /// The code alone does not tell a lost race from a repeated move that had succeeded the first time: who is current now
+    /// does.
+    async fn look_who_won(
+        &self,
+        which: &Reference,
+        expected: Option<&Version>,
+        ours: &str,
+        trouble: &Trouble,
+    ) -> Result<bool, Failure> {
+        let mut unmoved = false;
         for pause in [0_u64, 200, 800] {
             tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
             let Ok(Some(described)) = self.describe(which).await else { continue };
             match current(&described) {
                 Some(id) if id == ours => return Ok(true),
                 now if now != expected.map(|version| version.0.as_str()) => return Ok(false),
-                _ => {}
+                _ => unmoved = true,
             }
+        }
+        // What we see may be some time old; our parameters were valid, so somebody else was faster.
+        if trouble.is("InvalidParameterException") {
+            return Ok(false);
+        }
+        if unmoved && !trouble.is_pending() {
+            self.effects.did_not();
         }
         Err(trouble.failure())
     }
@@ -186,19 +306,22 @@ impl Aws {
         expected: Option<&Version>,
         payload: &Payload,
     ) -> Result<Commit, Failure> {
+        if self.allowed.rehearse {
+            return Ok(Commit::Rehearsed);
+        }
         if expected.is_none()
             && let Commit::Done { version, remark } = self.create(which, payload).await?
         {
             return Ok(Commit::Done { version, remark });
         }
-        Ok(done(Some(self.put(which, payload, None).await?)))
+        Ok(done(self.put(which, payload, None).await?, None))
     }
 }
 
 #[async_trait(?Send)]
 impl Store for Aws {
     async fn fetch(&self, which: &[Reference]) -> Vec<Result<Option<Snapshot>, Failure>> {
-        join_all(which.iter().map(|which| self.get(which))).await
+        stream::iter(which).map(|which| self.get(which)).buffered(AT_ONCE).collect().await
     }
 
     async fn commit(
@@ -221,8 +344,11 @@ impl Store for Aws {
             };
         };
         guard(which, &described)?;
+        if self.allowed.rehearse {
+            return Ok(Commit::Rehearsed);
+        }
         if self.allowed.unsafe_write {
-            return Ok(done(Some(self.put(which, payload, None).await?)));
+            return Ok(done(self.put(which, payload, None).await?, None));
         }
         if current(&described) != expected.map(|version| version.0.as_str()) {
             return Ok(Commit::Conflict);
@@ -231,9 +357,12 @@ impl Store for Aws {
         let won = self.swap(which, expected, &ours).await;
         let left = self.unlabel(which, &ours).await;
         match won {
-            Ok(true) => Ok(Commit::Done { version: Version(ours), remark: left }),
+            Ok(true) => Ok(done(ours, left)),
             Ok(false) => Ok(Commit::Conflict),
-            Err(failure) => Err(failure),
+            Err(mut failure) => {
+                failure.problems.extend(left.map(|what| Problem { what, help: None }));
+                Err(failure)
+            }
         }
     }
 }
@@ -265,8 +394,8 @@ fn token() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-fn done(version: Option<String>) -> Commit {
-    Commit::Done { version: Version(version.unwrap_or_default()), remark: None }
+fn done(version: String, remark: Option<String>) -> Commit {
+    Commit::Done { version: Version(version), remark }
 }
 
 fn body(payload: &Payload) -> (Option<String>, Option<Blob>) {
@@ -298,16 +427,17 @@ fn current(described: &DescribeSecretOutput) -> Option<&str> {
     carrying.next().map(|(id, _)| id.as_str())
 }
 
-fn deleted(which: &Reference, date: &DateTime) -> Failure {
-    let since = date.fmt(DateTimeFormat::DateTime).unwrap_or_default();
-    Failure::new(Kind::NotFound, format!("the secret `{}` is scheduled for deletion (deleted {since})", which.id))
+fn deleted(which: &Reference, date: Option<&DateTime>) -> Failure {
+    let since = date.and_then(|date| date.fmt(DateTimeFormat::DateTime).ok());
+    let since = since.map_or_else(String::new, |since| format!(" (deleted {since})"));
+    Failure::new(Kind::NotFound, format!("the secret `{}` is scheduled for deletion{since}", which.id))
         .help("push with `recover_deleted: true`, or restore it with `aws secretsmanager restore-secret`")
 }
 
 /// Secrets that others look after are not ours to write.
 fn guard(which: &Reference, described: &DescribeSecretOutput) -> Result<(), Failure> {
     if let Some(date) = described.deleted_date() {
-        return Err(deleted(which, date));
+        return Err(deleted(which, Some(date)));
     }
     if let Some(service) = described.owning_service() {
         let what = format!("the secret `{}` is managed by `{service}`, and is not written", which.id);

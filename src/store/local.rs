@@ -10,30 +10,42 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found};
+use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found, told};
+use crate::effects::Effects;
 use crate::error::{Failure, Kind};
 use crate::file::{self, Aside, Directory};
 use crate::reference::{Pin, Reference};
+
+/// The longest name that Linux file systems take, in bytes.
+const MAX_NAME: usize = 255;
 
 /// A store in one directory.
 pub struct Local {
     root: PathBuf,
     allowed: Allowed,
+    effects: Effects,
 }
 
 impl Local {
     /// A store in `root`, which the first write makes.
     #[must_use]
-    pub fn new(root: PathBuf, allowed: Allowed) -> Self {
-        Self { root, allowed }
+    pub fn new(root: PathBuf, allowed: Allowed, effects: Effects) -> Self {
+        Self { root, allowed, effects }
     }
 
-    fn directory(&self, which: &Reference) -> PathBuf {
-        self.root.join(directory_name(&which.id))
+    fn directory(&self, which: &Reference) -> Result<PathBuf, Failure> {
+        let name = directory_name(&which.id);
+        if name.len() > MAX_NAME {
+            let what = format!("the secret `{}` has a name that is too long for the local store", which.id);
+            return Err(
+                Failure::new(Kind::Input, what).help("give it a name of at most 255 letters, digits, `_` and `-`")
+            );
+        }
+        Ok(self.root.join(name))
     }
 
     fn get(&self, which: &Reference) -> Result<Option<Snapshot>, Failure> {
-        let directory = self.directory(which);
+        let directory = self.directory(which)?;
         let Some(newest) = newest(&directory)? else { return Ok(None) };
         let number = match &which.pin {
             Pin::Current => newest,
@@ -61,14 +73,17 @@ impl Local {
     }
 
     fn put(&self, which: &Reference, expected: Option<&Version>, payload: &Payload) -> Result<Commit, Failure> {
-        let path = self.directory(which);
+        let path = self.directory(which)?;
         let number = match expected {
             Some(version) => version.0.parse::<u64>().map_or(1, |number| number.saturating_add(1)),
             None if !self.allowed.create && !path.exists() => {
-                return Err(not_found(which, "create it, or set `create` to `true`"));
+                return Err(not_found(which, "", "create it, or set `create` to `true`"));
             }
             None => 1,
         };
+        if self.allowed.rehearse {
+            return Ok(Commit::Rehearsed);
+        }
         let mut remark = file::make_dir(&self.root)?;
         remark = file::make_dir(&path)?.or(remark);
         let directory = Directory::open(&path)?;
@@ -79,11 +94,28 @@ impl Local {
         aside.write_synced(payload.text.expose().as_bytes())?;
         remark = aside.note().map(str::to_owned).or(remark);
         // Without the protection a writer that is late takes the next number that is free.
-        let number = if self.allowed.unsafe_write { newest(&path)?.map_or(1, |newest| newest + 1) } else { number };
-        if newest(&path)?.is_some_and(|newest| newest >= number)
-            || !aside.link_to(&OsString::from(file_name(number)))?
-        {
+        let number = if self.allowed.unsafe_write {
+            newest(&path)?.map_or(1, |newest| newest.saturating_add(1))
+        } else {
+            number
+        };
+        if newest(&path)?.is_some_and(|newest| newest >= number) {
             return Ok(Commit::Conflict);
+        }
+        let (wrote, may_have) = told(which, &number.to_string());
+        self.effects.may(may_have);
+        match aside.link_to(&OsString::from(file_name(number))) {
+            Ok(true) => self.effects.did(wrote),
+            Ok(false) => {
+                self.effects.did_not();
+                return Ok(Commit::Conflict);
+            }
+            Err(failure) => {
+                if failure.kind != Kind::Partial {
+                    self.effects.did_not();
+                }
+                return Err(failure);
+            }
         }
         Ok(Commit::Done { version: Version(number.to_string()), remark })
     }

@@ -288,3 +288,26 @@ fn the_time_bounds_a_run_that_cannot_get_on() {
     run.input("timeout_seconds", "1").expect(6).says(&["nothing was changed", ".env"]);
     assert_eq!(room.read(".env").unwrap(), "MINE=fake-my-own\n");
 }
+
+#[test]
+fn the_outputs_file_is_none_of_the_others() {
+    let room = Room::new();
+    room.seed("app", r#"{"API_KEY":"fake-api-key"}"#)
+        .file(".env", "API_KEY=fake-api-old\n")
+        .file("t.env", "API_KEY=\n");
+    for (mode, outputs) in [("pull", ".env"), ("push", "./.env"), ("check", ".env"), ("pull", "t.env")] {
+        let run = room.run().plain().input("mode", mode).input("template", "t.env").input("outputs_file", outputs);
+        run.expect(2).says(&["same file"]);
+    }
+    assert_eq!(room.read(".env").as_deref(), Some("API_KEY=fake-api-old\n"));
+    assert_eq!(room.versions("app").len(), 1);
+}
+
+#[test]
+fn many_odd_lines_are_one_warning() {
+    let room = Room::new();
+    let odd: String = (0..300).map(|n| format!("export KEY_{n}='fake \\\\ value {n}'\n")).collect();
+    room.seed("app", r#"{"API_KEY":"fake-api-key"}"#).file(".env", &odd);
+    let done = room.run().github().expect(0);
+    assert!(done.annotations.len() <= 2, "{} annotations", done.annotations.len());
+}

@@ -9,6 +9,8 @@ use crate::http::causes;
 
 const UNREADABLE: &str = "its answer is truncated or is not that of AWS Secrets Manager";
 
+const TIMEOUT: &str = "no answer in time";
+
 /// A call that failed.
 pub(super) struct Trouble {
     operation: &'static str,
@@ -33,8 +35,8 @@ impl<E: ProvideErrorMetadata + std::error::Error + 'static> Told<E> for SdkError
             // The SDK takes what it cannot parse for an error of the service, whatever the status says.
             Self::ServiceError(error) if error.raw().status().is_success() => Some(UNREADABLE.to_owned()),
             Self::ServiceError(_) => None,
-            Self::TimeoutError(_) => Some("no answer in time".to_owned()),
-            Self::DispatchFailure(failure) if failure.is_timeout() => Some("no answer in time".to_owned()),
+            Self::TimeoutError(_) => Some(TIMEOUT.to_owned()),
+            Self::DispatchFailure(failure) if failure.is_timeout() => Some(TIMEOUT.to_owned()),
             Self::DispatchFailure(failure) => {
                 Some(failure.as_connector_error().map_or_else(String::new, |e| causes(e)))
             }
@@ -64,14 +66,17 @@ impl Trouble {
         self.transport.is_some() || self.status.is_some_and(|status| status >= 500)
     }
 
+    /// Whether the request may still be under way: looking at what it has done is then no proof.
+    pub(super) fn is_pending(&self) -> bool {
+        self.transport.as_deref() == Some(TIMEOUT)
+    }
+
     /// As a failure of the run.
     pub(super) fn failure(&self) -> Failure {
         let Self { operation, id, region, .. } = self;
         if let Some(transport) = &self.transport {
             let what = format!("couldn't reach AWS Secrets Manager in {region} for {operation} on `{id}`: {transport}");
-            return Failure::new(Kind::Unavailable, what).help(
-                "check the region, `aws_endpoint_url`, the proxy variables, and that the host can be reached from here",
-            );
+            return Failure::new(Kind::Unavailable, what).help(transport_help(transport));
         }
         let code = self.code.as_deref().unwrap_or_default();
         // Codes of the service, and those common to all AWS APIs:
@@ -167,5 +172,16 @@ impl Trouble {
             Some(message) if !message.is_empty() => format!(": {}", message.chars().take(400).collect::<String>()),
             _ => String::new(),
         }
+    }
+}
+
+/// The causes are those of hyper and rustls, in their words.
+fn transport_help(causes: &str) -> &'static str {
+    if causes.contains("certificate") {
+        "check what answers there; a private authority, or that of a proxy which opens TLS, goes into `ca_file`"
+    } else if causes.contains("tunnel error") {
+        "check the proxy in HTTPS_PROXY and its credentials, or name the host in NO_PROXY"
+    } else {
+        "check the region, `aws_endpoint_url`, the proxy variables, and that the host can be reached from here"
     }
 }
