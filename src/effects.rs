@@ -65,7 +65,7 @@ mod tests {
         effects.did_not();
         assert!(!effects.any());
         effects.may("the secret `a` may have been written");
-        effects.clone().did("the secret `a` was written");
+        effects.did("the secret `a` was written");
         effects.may("the file may have been written");
         assert_eq!(effects.sentence(), "the secret `a` was written, the file may have been written");
     }
