@@ -3,6 +3,8 @@
 //!
 //! Only this room and the `local` store touch the disk; the store takes [`Aside`] and [`make_dir`] from here.
 
+#![allow(clippy::disallowed_methods, reason = "this is the room that touches the disk")]
+
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};

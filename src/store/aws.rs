@@ -429,7 +429,7 @@ fn current(described: &DescribeSecretOutput) -> Option<&str> {
 
 fn deleted(which: &Reference, date: Option<&DateTime>) -> Failure {
     let since = date.and_then(|date| date.fmt(DateTimeFormat::DateTime).ok());
-    let since = since.map_or_else(String::new, |since| format!(" (deleted {since})"));
+    let since = since.map_or_else(String::new, |since| format!(" (its DeletedDate is {since})"));
     Failure::new(Kind::NotFound, format!("the secret `{}` is scheduled for deletion{since}", which.id))
         .help("push with `recover_deleted: true`, or restore it with `aws secretsmanager restore-secret`")
 }

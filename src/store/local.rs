@@ -4,6 +4,8 @@
 //! A version is written aside and then hard-linked to its name, so that it is whole or absent, and the file system itself
 //! decides which of two writers made version N+1. No daemon, no lock that outlives its run.
 
+#![allow(clippy::disallowed_methods, reason = "a store that is a directory")]
+
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

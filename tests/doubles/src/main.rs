@@ -1,6 +1,8 @@
 //! `envsync-doubles aws`: prints the address of a double and serves until standard input ends, for tests in other
 //! languages (the vendor's own client) and for trying things by hand.
 
+#![allow(clippy::disallowed_methods, reason = "a program for tests that prints what it is asked for")]
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 
