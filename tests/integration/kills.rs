@@ -229,3 +229,34 @@ fn a_signal_ends_a_run_that_hangs() {
         }
     }
 }
+
+/// Nobody reads the log of this run: it is held up in the middle of its masks, where nothing can be interrupted.
+#[test]
+fn a_run_that_nobody_listens_to_ends_all_the_same() {
+    let room = Room::new();
+    let many: Vec<String> = (0..5_000).map(|n| format!(r#""KEY_{n}":"fake-value-of-{n}-and-more""#)).collect();
+    room.seed("app", &format!("{{{}}}", many.join(",")));
+    let rows = [(Some(Signal::TERM), "120", 143), (Some(Signal::INT), "120", 130), (None, "1", 7)];
+    for (signal, timeout, code) in rows {
+        let run = room.run().github().input("timeout_seconds", timeout);
+        let mut command = run.command().0;
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        sleep(Duration::from_millis(700));
+        assert_eq!(child.try_wait().unwrap(), None, "it should be held up by its log");
+        if let Some(signal) = signal {
+            kill_process(Pid::from_child(&child), signal).unwrap();
+        }
+        // Far from the 120 s after which it would end by itself.
+        let given_up = Instant::now() + Duration::from_secs(20);
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if Instant::now() > given_up => break None,
+                None => sleep(Duration::from_millis(5)),
+            }
+        };
+        drop(child.kill());
+        assert_eq!(ended.and_then(|status| status.code()), Some(code));
+        assert_eq!((room.read(".env"), set_aside(&room, "")), (None, 0));
+    }
+}
