@@ -1,6 +1,10 @@
 //! Who we are to a store: a pure choice between what is given, with its reason, or an error that lists what is missing.
 //! Nothing ambient is ever looked for.
 
+pub mod gcp;
+
+pub mod azure;
+
 use crate::error::{Failure, Kind, Problem};
 use crate::secret::Secret;
 
@@ -83,6 +87,164 @@ pub fn choose_aws(inputs: AwsKeys, left: AwsKeys, shown: impl Fn(&str) -> String
                 kind: Kind::Input,
                 problems: vec![Problem::new(what, format!("set {}", missing.join(" and ")))],
             })
+        }
+    }
+}
+
+/// What a Google login can be made of.
+#[derive(Clone, Default)]
+pub struct GcpKeys {
+    /// An access token.
+    pub token: Option<Secret>,
+    /// A credentials file as text.
+    pub json: Option<Secret>,
+    /// The path of a credentials file.
+    pub file: Option<String>,
+}
+
+/// The way that was chosen for Google.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GcpLogin {
+    /// What it is made of.
+    pub way: GcpWay,
+    /// One line for the log: which way, and why.
+    pub because: String,
+}
+
+/// How to log in to Google.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GcpWay {
+    /// With an access token.
+    Token(Secret),
+    /// With a credentials file, given as text.
+    Json(Secret),
+    /// With a credentials file, to be read.
+    File(String),
+}
+
+/// Chooses between the explicit inputs and what another action left in the environment.
+///
+/// # Errors
+/// [`Kind::Input`] where two ways are given at once, [`Kind::Login`] where nothing is given at all.
+pub fn choose_gcp(inputs: GcpKeys, left: GcpKeys, shown: impl Fn(&str) -> String) -> Result<GcpLogin, Failure> {
+    let (token, json) = (shown("gcp_access_token"), shown("gcp_credentials_json"));
+    let login = |way, because: &str| Ok(GcpLogin { way, because: because.to_owned() });
+    match (inputs, left) {
+        (GcpKeys { token: Some(_), json: Some(_), .. }, _) => {
+            let what = format!("two Google logins are given at once: `{token}` and `{json}`");
+            Err(Failure::new(Kind::Input, what).help("give one of them"))
+        }
+        (GcpKeys { token: Some(token), .. }, _) => {
+            login(GcpWay::Token(token), "access token of the inputs, because it is given")
+        }
+        (GcpKeys { json: Some(json), .. }, _) => {
+            login(GcpWay::Json(json), "credentials of the inputs, because they are given")
+        }
+        (_, GcpKeys { file: Some(file), .. }) => {
+            login(GcpWay::File(file), "the file of GOOGLE_APPLICATION_CREDENTIALS, because no input names credentials")
+        }
+        _ => Err(Failure::new(Kind::Login, "there is no Google login: no credentials are given")
+            .help(format!("give `{json}` or `{token}`, or run google-github-actions/auth in an earlier step"))),
+    }
+}
+
+/// The private key in a credentials file, for masking: the rest of such a file names people and projects.
+#[must_use]
+pub fn private_key(json: &str) -> Option<Secret> {
+    #[derive(serde::Deserialize)]
+    struct Key {
+        private_key: String,
+    }
+    serde_json::from_str::<Key>(json).ok().map(|key| key.private_key.into())
+}
+
+/// An Entra application as it was given, perhaps in part, or an access token.
+#[derive(Clone, Default)]
+pub struct AzureKeys {
+    tenant: Option<String>,
+    client: Option<String>,
+    secret: Option<Secret>,
+    token: Option<Secret>,
+}
+
+impl AzureKeys {
+    /// The parts; `None` where one is not set.
+    #[must_use]
+    pub fn new(tenant: Option<&str>, client: Option<&str>, secret: Option<&str>, token: Option<&str>) -> Self {
+        Self {
+            tenant: tenant.map(str::to_owned),
+            client: client.map(str::to_owned),
+            secret: secret.map(Secret::from),
+            token: token.map(Secret::from),
+        }
+    }
+}
+
+/// The way that was chosen for Azure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AzureLogin {
+    /// What it is made of.
+    pub way: AzureWay,
+    /// One line for the log: which way, and why.
+    pub because: String,
+}
+
+/// How to log in to Azure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AzureWay {
+    /// With an access token for Key Vault.
+    Token(Secret),
+    /// As an application with its secret.
+    ClientSecret {
+        /// Tenant id or domain.
+        tenant: String,
+        /// Application (client) id.
+        client: String,
+        /// Its secret.
+        secret: Secret,
+    },
+}
+
+/// Chooses between the explicit inputs and the variables of the environment. Ids may come from either, the secret decides
+/// which way it is.
+///
+/// # Errors
+/// [`Kind::Input`] where a way is given in part, or two at once; [`Kind::Login`] where nothing is given at all.
+pub fn choose_azure(inputs: AzureKeys, left: AzureKeys, shown: impl Fn(&str) -> String) -> Result<AzureLogin, Failure> {
+    let [tenant, client, secret, token] =
+        ["azure_tenant_id", "azure_client_id", "azure_client_secret", "azure_access_token"].map(shown);
+    if let (Some(_), Some(_)) = (&inputs.token, &inputs.secret) {
+        let what = format!("two Azure logins are given at once: `{token}` and `{secret}`");
+        return Err(Failure::new(Kind::Input, what).help("give one of them"));
+    }
+    if let Some(token) = inputs.token {
+        let because = "access token of the inputs, because it is given".to_owned();
+        return Ok(AzureLogin { way: AzureWay::Token(token), because });
+    }
+    let explicit = inputs.tenant.is_some() || inputs.client.is_some() || inputs.secret.is_some();
+    let any_left = left.tenant.is_some() || left.client.is_some() || left.secret.is_some();
+    if !explicit && !any_left {
+        return Err(Failure::new(Kind::Login, "there is no Azure login: no credentials are given")
+            .help(format!("give `{tenant}`, `{client}` and `{secret}`, or `{token}`")));
+    }
+    // Ids are no secrets: they may stand in the job's environment while the step gives the secret, and the reverse.
+    let parts = (inputs.tenant.or(left.tenant), inputs.client.or(left.client), inputs.secret.or(left.secret));
+    let because = if explicit {
+        "application and secret of the inputs, because they are given"
+    } else {
+        "application and secret of AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, because no input names one"
+    };
+    match parts {
+        (Some(tenant), Some(client), Some(secret)) => {
+            Ok(AzureLogin { way: AzureWay::ClientSecret { tenant, client, secret }, because: because.to_owned() })
+        }
+        (has_tenant, has_client, has_secret) => {
+            let given =
+                [(tenant, has_tenant.is_some()), (client, has_client.is_some()), (secret, has_secret.is_some())];
+            let missing: Vec<String> =
+                given.into_iter().filter(|(_, given)| !given).map(|(name, _)| format!("`{name}`")).collect();
+            let what = format!("the Azure login is incomplete: {} is not set", missing.join(", "));
+            Err(Failure::new(Kind::Input, what).help(format!("set {}", missing.join(" and "))))
         }
     }
 }

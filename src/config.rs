@@ -1,8 +1,11 @@
 //! From the environment to a validated [`Config`]: every problem is found and reported together, each naming the variable
 //! as its user wrote it (`with: secret` on GitHub, `ENVSYNC_SECRET` elsewhere).
 
+mod clouds;
 mod reader;
 pub mod registry;
+
+pub use clouds::{Aws, Azure, AzureCloud, Gcp};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -66,10 +69,25 @@ pub enum Store {
     },
     /// AWS Secrets Manager.
     Aws(Aws),
+    /// Google Secret Manager.
+    Gcp(Gcp),
+    /// Azure Key Vault.
+    Azure(Azure),
 }
 
 impl Store {
-    /// Where a secret was looked for, to be put behind "does not exist"; empty where there is only one such place.
+    /// Which login was chosen, and why; `None` where there is none.
+    #[must_use]
+    pub fn because(&self) -> Option<&str> {
+        match self {
+            Self::Local { .. } => None,
+            Self::Aws(aws) => Some(&aws.login.because),
+            Self::Gcp(gcp) => Some(&gcp.login.because),
+            Self::Azure(azure) => Some(&azure.login.because),
+        }
+    }
+
+    /// Where a secret was looked for, to be put behind "does not exist"; empty where its own name says it.
     #[must_use]
     pub fn place(&self, which: &Reference) -> String {
         match self {
@@ -77,22 +95,15 @@ impl Store {
             Self::Aws(aws) => {
                 which.region.as_ref().or(aws.region.as_ref()).map_or_else(String::new, |r| format!(" in {r}"))
             }
+            Self::Gcp(gcp) if !which.id.contains('/') => {
+                gcp.project.as_ref().map_or_else(String::new, |project| format!(" in the project {project}"))
+            }
+            Self::Azure(azure) if !which.id.contains('/') => {
+                azure.vault.as_ref().map_or_else(String::new, |vault| format!(" in {vault}"))
+            }
+            Self::Gcp(_) | Self::Azure(_) => String::new(),
         }
     }
-}
-
-/// How to reach AWS Secrets Manager.
-pub struct Aws {
-    /// For names; an ARN brings its own.
-    pub region: Option<String>,
-    /// The base URL of the service in place of the region's own.
-    pub endpoint: Option<String>,
-    /// `AWS_USE_FIPS_ENDPOINT`.
-    pub fips: bool,
-    /// `AWS_USE_DUALSTACK_ENDPOINT`.
-    pub dual_stack: bool,
-    /// Who we are.
-    pub login: auth::AwsLogin,
 }
 
 /// Everything that a run needs to know, validated.
@@ -164,7 +175,8 @@ pub struct Reading {
 }
 
 /// The variables of other tools that hold credentials.
-const FOREIGN_SECRETS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+const FOREIGN_SECRETS: [&str; 4] =
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET"];
 
 /// Reads and validates all inputs. `garbled`: variables whose values are no UTF-8 text.
 #[must_use]
@@ -174,6 +186,8 @@ pub fn read(env: &Environment, garbled: &[String]) -> Reading {
     for input in INPUTS.iter().filter(|input| input.secret) {
         secrets.extend(reader.given.get(input.name).map(|given| Secret::from(given.value)));
     }
+    // What a key file holds beside the key names people and projects, which logs may show.
+    secrets.extend(reader.given.get("gcp_credentials_json").and_then(|given| auth::private_key(given.value)));
     let warnings = unknown_inputs(env);
     let pairs = reader.given.iter().map(|(name, given)| ((*name).to_owned(), given.value.to_owned()));
     let config = match envy::from_iter::<_, Raw>(pairs.collect::<Vec<_>>()) {
@@ -219,7 +233,8 @@ impl Reader<'_> {
     fn config(mut self, raw: &Raw) -> Result<Config, Failure> {
         let modes = [("pull", Mode::Pull), ("push", Mode::Push), ("check", Mode::Check)];
         let mode = self.choice("mode", raw.mode.as_deref(), &modes, Some(Mode::Pull));
-        let providers = [("aws", Provider::Aws), ("local", Provider::Local)];
+        let providers =
+            [("aws", Provider::Aws), ("gcp", Provider::Gcp), ("azure", Provider::Azure), ("local", Provider::Local)];
         let provider = self.choice("provider", raw.provider.as_deref(), &providers, None);
         let entries = match provider {
             Some(provider) => self.entries(provider, raw.secret.as_deref()),
@@ -285,6 +300,8 @@ impl Reader<'_> {
                 Some(Store::Local { directory: raw.local_store.clone().unwrap_or_else(|| ".envsync".to_owned()) })
             }
             Some(Provider::Aws) => self.aws(raw, &entries, &mut missing_login).map(Store::Aws),
+            Some(Provider::Gcp) => self.gcp(raw, &mut missing_login).map(Store::Gcp),
+            Some(Provider::Azure) => self.azure(raw, &entries, &mut missing_login).map(Store::Azure),
             None => None,
         };
         if self.problems.is_empty()
@@ -341,70 +358,6 @@ impl Reader<'_> {
             self.problem("secret", &what, help);
         }
     }
-
-    fn aws(&mut self, raw: &Raw, entries: &[Entry], missing_login: &mut Option<Failure>) -> Option<Aws> {
-        let foreign = |name: &str| variable(self.env, name).map(str::to_owned);
-        let on = |name: &str| variable(self.env, name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let region = raw.aws_region.clone().or_else(|| foreign("AWS_REGION")).or_else(|| foreign("AWS_DEFAULT_REGION"));
-        let endpoint = raw.aws_endpoint_url.clone().or_else(|| {
-            let configured = || foreign("AWS_ENDPOINT_URL_SECRETS_MANAGER").or_else(|| foreign("AWS_ENDPOINT_URL"));
-            if on("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") { None } else { configured() }
-        });
-        let (fips, dual_stack) = (on("AWS_USE_FIPS_ENDPOINT"), on("AWS_USE_DUALSTACK_ENDPOINT"));
-        let login = auth::choose_aws(
-            auth::AwsKeys::new(
-                raw.aws_access_key_id.as_deref(),
-                raw.aws_secret_access_key.as_deref(),
-                raw.aws_session_token.as_deref(),
-            ),
-            auth::AwsKeys::new(
-                variable(self.env, "AWS_ACCESS_KEY_ID"),
-                variable(self.env, "AWS_SECRET_ACCESS_KEY"),
-                variable(self.env, "AWS_SESSION_TOKEN"),
-            ),
-            |name| self.shown(name),
-        );
-        match &region {
-            Some(region) if !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
-                let what = format!("is `{}`, which is no region", region.escape_default());
-                self.problem("aws_region", &what, "write it as in `eu-central-1`");
-            }
-            None if entries.iter().any(|entry| entry.reference.region.is_none()) => {
-                let help = "set it, or AWS_REGION, or name the secret by its ARN";
-                self.problem("aws_region", "is missing, and a secret is named without its region", help);
-            }
-            _ => {}
-        }
-        if let Some(url) = &endpoint
-            && !is_base_url(url)
-        {
-            let what = format!("is `{}`, which is no base URL", url.escape_default());
-            self.problem(
-                "aws_endpoint_url",
-                &what,
-                "write it as in `https://vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com`",
-            );
-        }
-        match login {
-            Ok(login) => Some(Aws { region, endpoint, fips, dual_stack, login }),
-            Err(failure) if failure.kind == Kind::Login => {
-                *missing_login = Some(failure);
-                None
-            }
-            Err(failure) => {
-                self.problems.extend(failure.problems);
-                None
-            }
-        }
-    }
-}
-
-fn is_base_url(text: &str) -> bool {
-    text.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.host().is_some_and(|host| !host.is_empty())
-            && uri.query().is_none()
-    })
 }
 
 #[cfg(test)]

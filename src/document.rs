@@ -102,6 +102,23 @@ impl Document {
         }
     }
 
+    /// Takes one member over from another document, between two JSON documents with its JSON text. One that the other
+    /// does not have stays as it is here.
+    ///
+    /// # Errors
+    /// As [`Document::set`].
+    pub fn graft(&mut self, name: &str, from: &Self) -> Result<(), Fault> {
+        if let (Body::Json(tree), Body::Json(other)) = (&mut self.0, &from.0) {
+            return tree.graft(name, other);
+        }
+        let value = from.members().into_iter().find(|(other, _)| other == name);
+        match (Key::new(name), value) {
+            (Some(key), Some((_, value))) => self.set(&key, &value),
+            (None, Some(_)) => Err(Fault::BadName { name: name.to_owned() }),
+            (_, None) => Ok(()),
+        }
+    }
+
     /// Removes a variable; one that is not there is no error. The object that held it stays, also when it is empty then.
     pub fn remove(&mut self, key: &Key) {
         match &mut self.0 {

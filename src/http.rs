@@ -1,5 +1,8 @@
-//! The one HTTP client, and the adapter that lets the AWS SDK use it. TLS by rustls with ring; proxies by `HTTPS_PROXY`,
-//! `HTTP_PROXY` and `NO_PROXY`; certificate authorities of the system (or `SSL_CERT_FILE`), and those of `ca_file`.
+//! The one HTTP client, and the adapters that let the SDKs of AWS and Azure use it. TLS by rustls with ring; proxies by
+//! `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; certificate authorities of the system (or `SSL_CERT_FILE`), and those of
+//! `ca_file`.
+
+pub mod azure;
 
 use std::error::Error;
 use std::time::Duration;

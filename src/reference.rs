@@ -3,6 +3,9 @@
 //! `ID` is what a user copies from the console of the store. A `#` after a blank starts a comment, because a block scalar
 //! of YAML hands comments over as text.
 
+pub mod azure;
+pub mod gcp;
+
 use std::fmt;
 
 use crate::secret::Key;
@@ -12,6 +15,10 @@ use crate::secret::Key;
 pub enum Provider {
     /// AWS Secrets Manager.
     Aws,
+    /// Google Secret Manager.
+    Gcp,
+    /// Azure Key Vault.
+    Azure,
     /// The embedded store: a directory.
     Local,
 }
@@ -31,7 +38,7 @@ pub enum Pin {
 /// A secret, and which version of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// Name or ARN, as the user wrote it.
+    /// Name, ARN, resource name or https identifier, as the user wrote it, without a version.
     pub id: String,
     /// The version.
     pub pin: Pin,
@@ -107,13 +114,23 @@ pub fn parse(provider: Provider, line: &str) -> Result<Entry, String> {
         Some((id, query)) => (id.trim_end(), parse_pin(provider, query)?),
         None => (rest, Pin::Current),
     };
-    let region = match provider {
-        Provider::Aws if id.starts_with("arn:") => Some(arn_region(id)?),
-        Provider::Aws | Provider::Local => {
-            check_name(id)?;
-            None
-        }
+    let (id, in_id) = match provider {
+        Provider::Gcp => gcp::split_version(id),
+        Provider::Azure => azure::split_version(id),
+        Provider::Aws | Provider::Local => (id, None),
     };
+    let pin = match (in_id, pin) {
+        (None, pin) => pin,
+        (Some(version), Pin::Current) => Pin::Version(version.to_owned()),
+        (Some(_), _) => return Err("names its version twice".to_owned()),
+    };
+    let mut region = None;
+    match provider {
+        Provider::Aws if id.starts_with("arn:") => region = Some(arn_region(id)?),
+        Provider::Aws | Provider::Local => check_name(id)?,
+        Provider::Gcp => drop(gcp::Name::parse(id)?),
+        Provider::Azure => drop(azure::Name::parse(id)?),
+    }
     Ok(Entry { name, reference: Reference { id: id.to_owned(), pin, region }, path })
 }
 
@@ -141,8 +158,8 @@ fn parse_pin(provider: Provider, query: &str) -> Result<Pin, String> {
         (Some((_, "")), _) => Err("names no version; write `?version=ID`".to_owned()),
         (Some(("version", version)), _) => Ok(Pin::Version(version.to_owned())),
         (Some(("stage", stage)), Provider::Aws) => Ok(Pin::Stage(stage.to_owned())),
-        (Some(("stage", _)), Provider::Local) => {
-            Err("asks for a stage, which the local store does not have; write `?version=N`".to_owned())
+        (Some(("stage", _)), Provider::Local | Provider::Gcp | Provider::Azure) => {
+            Err("asks for a stage, which only AWS has; write `?version=ID`".to_owned())
         }
         _ => Err("has a `?` with something else than `version=` or `stage=` behind it".to_owned()),
     }

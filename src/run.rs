@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use tokio::time::Instant;
 
 use crate::ci::{Ci, Meta, Summary};
-use crate::config::{Config, Environment, Mode, Store as Settings, variable};
+use crate::config::{Config, Environment, Mode, variable};
 use crate::document;
 use crate::dotenv::Document;
 use crate::effects::Effects;
@@ -50,9 +50,9 @@ pub async fn run(
         None => None,
     };
     let ca = ca.as_ref().map(|(path, content)| (*path, content.bytes()));
-    let store = store::connect(config, &workspace, ca, effects)?;
-    if let Settings::Aws(aws) = &config.store {
-        ci.info(&format!("auth: {}", aws.login.because));
+    let store = store::connect(config, &workspace, ca, effects).await?;
+    if let Some(because) = config.store.because() {
+        ci.info(&format!("auth: {because}"));
     }
     let roots = variable(env, "RUNNER_TEMP").map(PathBuf::from).into_iter().collect();
     let mut run = Run { config, ci, effects, store: store.as_ref(), roots, deadline };
@@ -125,17 +125,20 @@ impl Run<'_> {
             self.ci.info("concurrency: none, so what others write into the secret at the same time may be lost");
         }
         let mut shown: Option<Plan> = None;
-        let mut intended: Option<BTreeSet<Key>> = None;
-        let written = store::update(self.store, which, self.deadline, |snapshot| {
-            let document = secret_side::document(config, which, snapshot)?;
+        let mut mine: BTreeSet<Key> = BTreeSet::new();
+        let written = store::update(self.store, which, self.deadline, |snapshot, overtaken| {
+            let mut document = secret_side::document(config, which, snapshot)?;
+            let rescued = secret_side::rescue(config, which, &mut document, overtaken, &mine)?;
             let receiver = secret_side::variables(&document);
             self.ci.mask(&receiver);
             document::align(&mut giver, &receiver);
-            let plan = self.plan(&giver, &receiver, intended.as_ref())?;
-            let payload = secret_side::changed(config, which, snapshot, document, &plan, &giver)?;
+            let plan = self.plan(&giver, &receiver, shown.is_some().then_some(&mine))?;
+            let payload = secret_side::changed(config, which, snapshot, document, &plan, &giver, rescued)?;
             // After a lost race the first plan is what was meant, and only its names may still change.
-            intended.get_or_insert_with(|| plan.touched());
-            shown.get_or_insert(plan);
+            if shown.is_none() {
+                mine = plan.touched();
+                shown = Some(plan);
+            }
             Ok(payload)
         })
         .await?;

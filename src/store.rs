@@ -1,6 +1,8 @@
 //! The port to a store, and the loop that writes through it without losing an update of another writer.
 
 pub mod aws;
+pub mod azure;
+pub mod gcp;
 pub mod local;
 
 use std::fmt;
@@ -12,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::config::{Config, Mode, Store as Settings};
 use crate::effects::Effects;
-use crate::error::{Failure, Kind};
+use crate::error::{Failure, Kind, Problem};
 use crate::reference::{Pin, Reference};
 use crate::secret::Secret;
 
@@ -79,6 +81,8 @@ pub enum Commit {
     Done {
         /// Its id.
         version: Version,
+        /// Versions that others wrote since `expected`, and that ours may now hide.
+        overtook: Vec<Version>,
         /// Something that the user has to know.
         remark: Option<String>,
     },
@@ -118,7 +122,7 @@ pub struct Allowed {
 ///
 /// # Errors
 /// [`Failure`] where the HTTP client cannot be made.
-pub fn connect(
+pub async fn connect(
     config: &Config,
     workspace: &Path,
     ca: Option<(&str, &[u8])>,
@@ -138,6 +142,14 @@ pub fn connect(
             let client = crate::http::client(ca)?;
             Ok(Box::new(aws::Aws::new(settings, &config.entries, &client, allowed, effects.clone())))
         }
+        Settings::Gcp(settings) => {
+            let client = crate::http::client(ca)?;
+            Ok(Box::new(gcp::Gcp::new(settings, &config.entries, workspace, client, allowed, effects.clone()).await?))
+        }
+        Settings::Azure(settings) => {
+            let client = crate::http::client(ca)?;
+            Ok(Box::new(azure::Azure::new(settings, &config.entries, &client, allowed, effects.clone())?))
+        }
     }
 }
 
@@ -148,6 +160,8 @@ pub fn connect(
 pub fn check_size(config: &Config, which: &Reference, payload: &Payload) -> Result<(), Failure> {
     match &config.store {
         Settings::Aws(_) => aws::check_size(which, payload),
+        Settings::Gcp(_) => gcp::check_size(which, payload),
+        Settings::Azure(_) => azure::check_size(which, payload),
         Settings::Local { .. } => Ok(()),
     }
 }
@@ -190,43 +204,93 @@ pub struct Written {
     pub remarks: Vec<String>,
 }
 
+/// A version of somebody else that one of ours was written over, and the one that both started from.
+pub struct Overtaken {
+    /// What our write started from; `None` where there was no secret.
+    pub base: Option<Snapshot>,
+    /// What the other wrote.
+    pub theirs: Snapshot,
+}
+
 /// Fetch, plan, commit, and again from the start when somebody else was faster, until it holds or `deadline` is near.
-/// `plan` gets what the secret holds and gives what it shall hold, or `None` where nothing is to be done; it is asked
-/// anew after every lost race.
+/// `plan` gets what the secret holds, and what we wrote over in this run, and gives what it shall hold, or `None` where
+/// nothing is to be done; it is asked anew after every lost race.
 ///
 /// # Errors
-/// What `plan` or the store answered; [`Kind::Refused`] where the race was lost until the time was up.
+/// What `plan` or the store answered; [`Kind::Refused`] where the race was lost until the time was up, and
+/// [`Kind::Partial`] where a version of ours may hide another's by then.
 pub async fn update(
     store: &dyn Store,
     which: &Reference,
     deadline: Instant,
-    mut plan: impl FnMut(Option<&Snapshot>) -> Result<Option<Payload>, Failure>,
+    mut plan: impl FnMut(Option<&Snapshot>, &[Overtaken]) -> Result<Option<Payload>, Failure>,
 ) -> Result<Written, Failure> {
-    let mut remarks = Vec::new();
+    let mut written = Written { version: None, changed: false, remarks: Vec::new() };
+    let mut overtaken: Vec<Overtaken> = Vec::new();
     let mut pause = Backoff::new();
     loop {
-        let snapshot = fetch_one(store, which).await?;
-        remarks.extend(snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone()));
+        let snapshot = fetch_one(store, which).await.map_err(|failure| half_done(failure, which, &overtaken))?;
+        written.remarks.extend(snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone()));
         let version = snapshot.as_ref().map(|s| s.version.clone());
-        let Some(payload) = plan(snapshot.as_ref())? else {
-            return Ok(Written { version, changed: false, remarks });
+        let Some(payload) = plan(snapshot.as_ref(), &overtaken)? else {
+            return Ok(Written { version, ..written });
         };
-        match store.commit(which, version.as_ref(), &payload).await? {
-            Commit::Done { version, remark } => {
-                remarks.extend(remark);
-                return Ok(Written { version: Some(version), changed: true, remarks });
-            }
-            Commit::Rehearsed => return Ok(Written { version, changed: false, remarks }),
-            Commit::Conflict => {
-                let wait = pause.next();
-                if Instant::now() + wait >= deadline {
-                    let what = format!("others kept writing `{which}` until the time was up");
-                    return Err(Failure::new(Kind::Refused, what).help("run it again, or raise `timeout_seconds`"));
+        let outcome = store.commit(which, version.as_ref(), &payload).await;
+        match outcome.map_err(|failure| half_done(failure, which, &overtaken))? {
+            Commit::Done { version, overtook, remark } => {
+                written.remarks.extend(remark);
+                written.changed = true;
+                if overtook.is_empty() {
+                    return Ok(Written { version: Some(version), ..written });
                 }
-                tokio::time::sleep(wait).await;
+                for theirs in fetch_versions(store, which, &overtook).await? {
+                    overtaken.push(Overtaken { base: snapshot.clone(), theirs });
+                }
             }
+            Commit::Rehearsed => return Ok(Written { version, ..written }),
+            Commit::Conflict => {}
+        }
+        let wait = pause.next();
+        if Instant::now() + wait >= deadline {
+            let what = format!("others kept writing `{which}` until the time was up");
+            let failure = Failure::new(Kind::Refused, what).help("run it again, or raise `timeout_seconds`");
+            return Err(half_done(failure, which, &overtaken));
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// A failure after a version of ours was written over others says which ones to look at.
+fn half_done(failure: Failure, which: &Reference, overtaken: &[Overtaken]) -> Failure {
+    if overtaken.is_empty() {
+        return failure;
+    }
+    let versions: Vec<String> = overtaken.iter().map(|o| format!("`{}`", o.theirs.version)).collect();
+    let what =
+        format!("a version of ours may hide what others wrote into `{which}` as version {}", versions.join(", "));
+    let mut problems = failure.problems;
+    problems.push(Problem::new(what, "run it again, and compare those versions with the current one"));
+    Failure { kind: Kind::Partial, problems }
+}
+
+async fn fetch_versions(store: &dyn Store, which: &Reference, versions: &[Version]) -> Result<Vec<Snapshot>, Failure> {
+    let references: Vec<Reference> =
+        versions.iter().map(|version| Reference { pin: Pin::Version(version.0.clone()), ..which.clone() }).collect();
+    let mut found = Vec::new();
+    for (reference, answer) in references.iter().zip(store.fetch(&references).await) {
+        let hidden = |failure: Failure| {
+            let what = format!("our version may hide `{reference}`, which could not be read: {failure}");
+            Failure::new(Kind::Partial, what).help("compare that version with the current one")
+        };
+        match answer {
+            // A version that is gone again, or was disabled, holds nothing that could be lost by us.
+            Ok(None) => {}
+            Err(failure) if failure.kind == Kind::NotFound => {}
+            Ok(Some(snapshot)) => found.push(snapshot),
+            Err(failure) => return Err(hidden(failure)),
         }
     }
+    Ok(found)
 }
 
 /// Full jitter whose ceiling doubles from 50 ms to 3 s: a lost race means that somebody else got on, and on AWS every

@@ -18,7 +18,9 @@ mod integration {
 
     mod actions_core;
     mod aws;
+    mod azure;
     mod files;
+    mod gcp;
     mod github;
     mod gitlab;
     mod hostile;

@@ -220,7 +220,7 @@ fn no_page_names_an_input_or_an_output_that_does_not_exist() {
                 Some("") => continue,
                 Some(_) if OTHER.contains(&word) => continue,
                 Some(name) => name.to_ascii_lowercase(),
-                None if word.starts_with("aws_") => word.to_owned(),
+                None if ["aws_", "gcp_", "azure_"].iter().any(|prefix| word.starts_with(prefix)) => word.to_owned(),
                 None => continue,
             };
             if !known.contains(&name) {

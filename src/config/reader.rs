@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Items on lines or between commas, without blank ones.
-fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
+pub(super) fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
     let items = text.unwrap_or_default().split(['\n', ',']);
     items.map(str::trim).filter(|item| !item.is_empty())
 }

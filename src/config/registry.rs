@@ -39,7 +39,7 @@ macro_rules! inputs {
 
 inputs! {
     mode "pull" plain "What to do: `pull` (the file receives), `push` (the secret receives) or `check` (nothing is written; any difference is drift)."
-    provider "" plain "Where the secret is: `aws` or `local`. Required."
+    provider "" plain "Where the secret is: `aws`, `gcp`, `azure` or `local`. Required."
     secret "envsync-secrets" plain "Which secret, in the store's own notation: `[NAME =] ID[?version=V | ?stage=S][#json.path]`. Several, one a line, for `pull` and `check`."
     env_file ".env" plain "The file, relative to the workspace. `false`: no file (`pull` only)."
     content "" secret "`push` only: dotenv text or a flat JSON object in place of a file, such as `${{ toJSON(secrets) }}`; the job's own `github_token` in it is left out."
@@ -73,6 +73,18 @@ inputs! {
     aws_secret_access_key "" secret "The access key's secret."
     aws_session_token "" secret "The session token of temporary credentials."
     aws_endpoint_url "" plain "The base URL of the service; else `AWS_ENDPOINT_URL_SECRETS_MANAGER` or `AWS_ENDPOINT_URL`."
+    gcp_project "" plain "The Google Cloud project of a secret that is given by its short name; else `GOOGLE_CLOUD_PROJECT`, or the project of the service account key."
+    gcp_locations "" plain "Where a new secret is replicated to, in lines or commas. Default: everywhere (automatic)."
+    gcp_access_token "" secret "An OAuth access token for Google."
+    gcp_credentials_json "" secret "A service account key as JSON; else the file that `GOOGLE_APPLICATION_CREDENTIALS` names."
+    gcp_endpoint "" plain "The base URL of Google Secret Manager, in place of Google's own."
+    azure_vault "" plain "The Key Vault: its name or its https URL."
+    azure_tenant_id "" plain "The Entra tenant; else `AZURE_TENANT_ID`."
+    azure_client_id "" plain "The application (client) id; else `AZURE_CLIENT_ID`."
+    azure_client_secret "" secret "The application's secret; else `AZURE_CLIENT_SECRET`."
+    azure_access_token "" secret "An access token for Key Vault."
+    azure_cloud "public" plain "`public`, `usgovernment` or `china`; also the names that azure/login takes."
+    azure_authority_host "" plain "The base URL of Entra; else `AZURE_AUTHORITY_HOST`, else that of `azure_cloud`."
     ca_file "" plain "A PEM file of certificate authorities, added to those of the system."
 }
 

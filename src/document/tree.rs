@@ -146,6 +146,22 @@ impl Tree {
         Ok(())
     }
 
+    /// Takes a member over from another tree with its JSON text, so that its type stays.
+    pub(super) fn graft(&mut self, name: &str, from: &Self) -> Result<(), Fault> {
+        let Some((number, _, leaf)) = from.leaves.get_full(name) else { return Ok(()) };
+        let (Some(there), Some(text)) = (&leaf.now, from.leaf_text(number, &leaf.at)) else { return Ok(()) };
+        let now = Some(Now { value: there.value.clone(), written: Some(text.into()) });
+        if let Some(mine) = self.leaves.get_mut(name) {
+            mine.now = now;
+        } else if self.objects.contains(name) {
+            return Err(Fault::Shadowed { name: name.to_owned() });
+        } else {
+            let new = Leaf { path: Box::default(), at: 0..0, kind: Kind::of(text), read: None, now };
+            self.leaves.insert(name.to_owned(), new);
+        }
+        Ok(())
+    }
+
     pub(super) fn remove(&mut self, name: &str) {
         if let Some(leaf) = self.leaves.get_mut(name) {
             leaf.now = None;

@@ -1,5 +1,7 @@
 //! The side of the secret as it receives: the payload that is there, and the one that shall be there.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::Run;
 use crate::config::Config;
 use crate::document::{self, Document, Fault, Format};
@@ -7,7 +9,7 @@ use crate::error::{Failure, Kind, Problem};
 use crate::plan::{self, Change, Plan};
 use crate::reference::Reference;
 use crate::secret::{Key, Secret, Variables};
-use crate::store::{self, Form, Payload, Snapshot};
+use crate::store::{self, Form, Overtaken, Payload, Snapshot};
 
 impl Run<'_> {
     /// The variables of `content`.
@@ -71,7 +73,40 @@ pub(super) fn variables(document: &Document) -> Variables {
     members.filter_map(|(name, value)| Some((Key::new(&name)?, value))).collect()
 }
 
-/// The payload after the plan, read back and within the store's limit; `None` where nothing changes.
+/// Puts back into `document` what others had added or changed in versions that ours was written over, and tells whether
+/// there was anything. Names that this run means to change are left to its plan. What is absent there is no removal: that
+/// writer may have started from an older version.
+pub(super) fn rescue(
+    config: &Config,
+    which: &Reference,
+    document: &mut Document,
+    overtaken: &[Overtaken],
+    intended: &BTreeSet<Key>,
+) -> Result<bool, Failure> {
+    let values = |document: &Document| document.members().into_iter().collect::<HashMap<_, _>>();
+    let mut rescued = false;
+    for Overtaken { base, theirs } in overtaken {
+        let base = values(&self::document(config, which, base.as_ref())?);
+        let theirs = self::document(config, which, Some(theirs))?;
+        let now = values(document);
+        for (name, value) in theirs.members() {
+            let mine = Key::new(&name).is_some_and(|key| intended.contains(&key));
+            let changed_there = base.get(&name) != Some(&value);
+            let untouched_here = now.get(&name) == base.get(&name);
+            if !mine && changed_there && untouched_here {
+                document.graft(&name, &theirs).map_err(|fault| {
+                    let what = format!("the secret `{which}` cannot take what another run wrote into it: {fault}");
+                    Failure::new(Kind::Partial, what).help(fault.help(&which.id))
+                })?;
+                rescued = true;
+            }
+        }
+    }
+    Ok(rescued)
+}
+
+/// The payload after the plan, read back and within the store's limit; `None` where nothing changes. `rescued`: the
+/// document was changed already.
 pub(super) fn changed(
     config: &Config,
     which: &Reference,
@@ -79,8 +114,9 @@ pub(super) fn changed(
     mut document: Document,
     plan: &Plan,
     giver: &Variables,
+    rescued: bool,
 ) -> Result<Option<Payload>, Failure> {
-    if !plan.has_changes() {
+    if !plan.has_changes() && !rescued {
         return Ok(None);
     }
     let mut expected = plan::applied(plan, giver, &variables(&document));

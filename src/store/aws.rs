@@ -310,9 +310,9 @@ impl Aws {
             return Ok(Commit::Rehearsed);
         }
         if expected.is_none()
-            && let Commit::Done { version, remark } = self.create(which, payload).await?
+            && let done @ Commit::Done { .. } = self.create(which, payload).await?
         {
-            return Ok(Commit::Done { version, remark });
+            return Ok(done);
         }
         Ok(done(self.put(which, payload, None).await?, None))
     }
@@ -395,7 +395,7 @@ fn token() -> String {
 }
 
 fn done(version: String, remark: Option<String>) -> Commit {
-    Commit::Done { version: Version(version), remark }
+    Commit::Done { version: Version(version), overtook: Vec::new(), remark }
 }
 
 fn body(payload: &Payload) -> (Option<String>, Option<Blob>) {

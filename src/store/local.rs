@@ -119,7 +119,7 @@ impl Local {
                 return Err(failure);
             }
         }
-        Ok(Commit::Done { version: Version(number.to_string()), remark })
+        Ok(Commit::Done { version: Version(number.to_string()), overtook: Vec::new(), remark })
     }
 }
 

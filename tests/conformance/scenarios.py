@@ -6,11 +6,15 @@ A cloud adds itself with a store, which is any object with
     make()                        a name that no secret has yet
     seed(name, payload) -> id     writes a new current version (bytes: a binary secret), by the vendor's own client
     empty(name)                   makes a secret without a value
-    schedule_deletion(name)       soft-deletes it
+    schedule_deletion(name)       soft-deletes it, where the cloud does that
     is_deleted(name)              whether it is soft-deleted
     read(name)                    its current payload, None where there is none
     versions(name)                the ids of all its versions
-    check_clean(name)             fails where we left something of ours behind
+    current(name)                 the id of its current version
+    check_clean(name, raced)      fails where we left something of ours behind; `raced`: after several wrote at once
+    missing_version               an id that no version has
+    writers                       how many may write one secret at once, and all succeed
+    unlocked                      why this server cannot judge writers at once; empty where it can
 
 Every secret value in the table contains `fake-`: no run may show any of them.
 """
@@ -23,6 +27,8 @@ import stat
 import subprocess
 
 TIMEOUT_SECONDS = 150
+# Of every credential that a store logs in with.
+KEYS = ("fake-secret-access-key", "fake-access-token", "fake-client-secret")
 VALUE = re.compile(r"fake-[^\s\"'\\,{}]+")
 
 
@@ -113,7 +119,7 @@ CASES = [
         says=("A", "help:"),
     ),
     Case("pull of a missing secret", "pull", code=5, says=("help:",)),
-    Case("pull of a missing version", "pull", seeds=(A_B,), inputs={"SECRET": "{secret}?version=00000000-0000-4000-8000-000000000000"}, code=5, says=("help:",)),
+    Case("pull of a missing version", "pull", seeds=(A_B,), inputs={"SECRET": "{secret}?version={missing_version}"}, code=5, says=("help:",)),
     # Comparing.
     Case("check of equal sides", "check", seeds=(A_B,), file=A_B_FILE, says=("the same",)),
     Case("check of a drift", "check", seeds=(A_B,), file="A=fake-other\nB=fake-two\n", code=6, says=("A",)),
@@ -169,7 +175,7 @@ class Workspace:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        shown = [value for value in {*hidden, "fake-secret-access-key"} if value in output]
+        shown = [value for value in {*hidden, *KEYS} if value in output]
         assert not shown, f"a value is shown: {output}"
         # Off GitHub no command of GitHub's is ever printed.
         assert not re.search(r"^::", output, re.M), output
@@ -199,7 +205,7 @@ def play(case, store, workspace):
     for payloads in (case.seeds, *case.others.values()):
         hidden.update(value for payload in payloads for value in VALUE.findall(text_of(payload)))
 
-    inputs = {key: value.format(**names, **ids) for key, value in case.inputs.items()}
+    inputs = {key: value.format(**names, **ids, missing_version=store.missing_version) for key, value in case.inputs.items()}
     run = workspace.run(store, case.mode, inputs.pop("SECRET", name), hidden=hidden, **inputs)
 
     assert run.code == case.code, run.output

@@ -7,10 +7,10 @@ import botocore.config
 import pytest
 
 # Before they are imported, so that a failed assertion in them shows what it compared.
-pytest.register_assert_rewrite("scenarios", "store")
+pytest.register_assert_rewrite("everywhere", "scenarios", "store")
 
 import servers
-from scenarios import Workspace
+from everywhere import workspace  # noqa: F401: a fixture
 from store import AwsStore
 
 # boto3 reads the caller's AWS settings and proxies; here only what a test gives may count.
@@ -43,8 +43,3 @@ def double_url(tmp_path_factory):
     """A double of its own for the tests that judge it."""
     with servers.double(tmp_path_factory.mktemp("double-alone")) as (url, _):
         yield url
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    return Workspace(tmp_path)

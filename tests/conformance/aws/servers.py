@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import doubles
+
 REGION = "eu-central-1"
 START_SECONDS = 60
 
@@ -80,23 +82,9 @@ def ministack(scratch):
 
 @contextlib.contextmanager
 def double(scratch):
-    """Our own: says where it listens, and serves until its standard input ends."""
-    server = subprocess.Popen(
-        [os.environ["ENVSYNC_DOUBLES"], "aws"], env={}, cwd=scratch, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        url = server.stdout.readline().strip()
-        if not url:
-            raise RuntimeError(f"the double did not start: exit code {server.wait()}")
-        yield url, server.pid
-    finally:
-        server.stdin.close()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        server.stdout.close()
+    """Our own."""
+    with doubles.double("aws", scratch) as ((url,), pid):
+        yield url, pid
 
 
 def listening(pid):

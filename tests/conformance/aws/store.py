@@ -8,8 +8,17 @@ import servers
 
 
 class AwsStore:
+    missing_version = "00000000-0000-4000-8000-000000000000"
+    writers = 32
+
     def __init__(self, name, url, client, keys, pid):
         self.name, self.url, self.client, self.keys, self.pid = name, url, client, keys, pid
+
+    @property
+    def unlocked(self):
+        if self.name != "moto":
+            return ""
+        return "moto answers several requests at once without a lock: two moves of AWSCURRENT may both succeed"
 
     def inputs(self):
         return {

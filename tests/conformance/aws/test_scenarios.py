@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from scenarios import CASES, Case, play
+from everywhere import (  # noqa: F401: pytest runs what is imported
+    play_or_skip,
+    test_8_processes_create_one_secret_at_once_and_nothing_is_lost,
+    test_both_ways_again_and_again,
+    test_many_processes_write_one_secret_at_once_and_nothing_is_lost,
+    test_scenario,
+    test_the_version_output_is_the_one_that_is_current,
+)
+from scenarios import Case
 
 DELETED = ('{"A":"fake-one"}',)
 
@@ -51,11 +59,9 @@ AWS_CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES + AWS_CASES, ids=lambda case: case.name)
-def test_scenario(case, store, workspace):
-    if store.name in case.not_on:
-        pytest.skip(f"{store.name}: {case.not_on[store.name]}")
-    play(case, store, workspace)
+@pytest.mark.parametrize("case", AWS_CASES, ids=lambda case: case.name)
+def test_scenario_of_aws(case, store, workspace):
+    play_or_skip(case, store, workspace)
 
 
 def test_the_version_before_a_push_stays_as_awsprevious(store, workspace):
@@ -65,33 +71,6 @@ def test_the_version_before_a_push_stays_as_awsprevious(store, workspace):
     assert workspace.run(store, "push", name).code == 0
     assert store.labels(name)[before] == ["AWSPREVIOUS"]
     assert store.read(name, "AWSPREVIOUS") == '{"A":"fake-old"}'
-
-
-def test_the_version_output_is_the_one_that_is_current(store, workspace):
-    name = store.make()
-    store.seed(name, '{"A":"fake-old"}')
-    outputs = workspace.path / "outputs.env"
-    workspace.file.write_text("A=fake-new\n")
-    for mode in ("push", "pull"):
-        assert workspace.run(store, mode, name, OUTPUTS_FILE=outputs.name).code == 0
-        lines = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
-        assert lines["ENVSYNC_SECRET_VERSION"] == store.current(name)
-        outputs.unlink()
-
-
-def test_both_ways_again_and_again(store, workspace):
-    """What envsync wrote boto3 reads and changes, and what boto3 wrote envsync reads and changes."""
-    name = store.make()
-    workspace.file.write_text("A=fake-0\n")
-    for n in range(3):
-        assert workspace.run(store, "push", name).code == 0
-        assert json.loads(store.read(name))["A"] == f"fake-{n}"
-        store.seed(name, json.dumps({"A": f"fake-{n + 1}", "FROM": "fake-boto3"}))
-        assert workspace.run(store, "check", name).code == 6
-        assert workspace.run(store, "pull", name).code == 0
-        assert workspace.text() == f"A=fake-{n + 1}\nFROM=fake-boto3\n"
-        assert workspace.run(store, "check", name).code == 0
-    store.check_clean(name)
 
 
 def test_an_arn_names_its_own_region(store, workspace):
@@ -113,45 +92,6 @@ def test_a_writer_that_died_between_put_and_move_disturbs_nobody(store, workspac
         assert workspace.run(store, "push", name).code == 0
     assert json.loads(store.read(name)) == {"A": "fake-old", "B": "fake-new"}
     assert store.current(name) != dead
-    store.check_clean(name, raced=True)
-
-
-def push_at_once(store, tmp_path, name, count):
-    """As many processes at once as there are keys, each with one key of its own."""
-    from scenarios import Workspace
-
-    processes = []
-    for n in range(count):
-        workspace = Workspace(tmp_path / f"writer-{n}")
-        workspace.path.mkdir()
-        workspace.file.write_text(f"KEY_{n}=fake-{n}-value\n")
-        processes.append(workspace.start(store, "push", name))
-    # Every one is waited for, also where an early one fails.
-    runs = [Workspace.finish(process, {f"fake-{n}-value"}) for n, process in enumerate(processes)]
-    failed = [run for run in runs if run.code != 0]
-    assert not failed, f"{len(failed)} of {count} failed, the first with {failed[0].code}: {failed[0].output}"
-    return {f"KEY_{n}": f"fake-{n}-value" for n in range(count)}
-
-
-def not_on_moto(store):
-    if store.name == "moto":
-        pytest.skip("moto answers several requests at once without a lock: two moves of AWSCURRENT may both succeed")
-
-
-def test_32_processes_write_one_secret_at_once_and_nothing_is_lost(store, tmp_path):
-    not_on_moto(store)
-    name = store.make()
-    store.seed(name, '{"BASE":"fake-base"}')
-    wanted = push_at_once(store, tmp_path, name, 32)
-    assert json.loads(store.read(name)) == {"BASE": "fake-base", **wanted}
-    store.check_clean(name, raced=True)
-
-
-def test_8_processes_create_one_secret_at_once_and_nothing_is_lost(store, tmp_path):
-    not_on_moto(store)
-    name = store.make()
-    wanted = push_at_once(store, tmp_path, name, 8)
-    assert json.loads(store.read(name)) == wanted
     store.check_clean(name, raced=True)
 
 

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustls::ServerConfig;
+
 use crate::http::{Outcome, Request, Response, Server, pause};
 
 /// The service behind a double: names an operation, answers it, and knows the shape of its own errors.
@@ -23,6 +25,10 @@ pub trait Service: Send + 'static {
     fn access_denied(&self, operation: &str, request: &Request) -> Response;
     /// What a caller gets who may use the secret, but not the key that it is encrypted with.
     fn key_denied(&self) -> Response;
+    /// The answer with a payload and a checksum that do not fit, where the service has one.
+    fn spoil(&self, response: Response) -> Response {
+        response
+    }
 }
 
 /// How a call fails.
@@ -42,6 +48,8 @@ pub enum Fault {
     Hang,
     /// It is done; half of the answer's body arrives, then the connection ends.
     Truncate,
+    /// It is done; the payload that arrives does not fit its checksum.
+    Checksum,
     /// A page of HTML with this status, as a gateway or a captive portal answers; nothing is done.
     Html(u16),
     /// 200 and the right content type, with a body that is no JSON; nothing is done.
@@ -50,6 +58,8 @@ pub enum Fault {
     AccessDenied,
     /// The caller may not use the secret's key; nothing is done.
     Kms,
+    /// This very answer; nothing is done.
+    Answer(Response),
 }
 
 impl Fault {
@@ -202,6 +212,7 @@ impl<S: Service> Handle<S> {
             Fault::Throttle(wait) => Outcome::Answer(throttled(self.service().throttled(), wait)),
             Fault::AccessDenied => Outcome::Answer(self.service().access_denied(&operation, &request)),
             Fault::Kms => Outcome::Answer(self.service().key_denied()),
+            Fault::Answer(response) => Outcome::Answer(response),
             Fault::ResetBefore => Outcome::Drop,
             Fault::ResetAfter => {
                 done();
@@ -214,6 +225,10 @@ impl<S: Service> Handle<S> {
             }
             Fault::Hang => Outcome::Hang,
             Fault::Truncate => Outcome::Truncate(done()),
+            Fault::Checksum => {
+                let response = done();
+                Outcome::Answer(self.service().spoil(response))
+            }
             Fault::Html(status) => {
                 let page = "<!DOCTYPE html>\n<html><body><h1>Sorry</h1></body></html>\n";
                 Outcome::Answer(Response::new(status, "text/html; charset=utf-8", page))
@@ -250,6 +265,14 @@ impl<S: Service> Double<S> {
     /// # Errors
     /// Where no port can be had.
     pub fn start(service: S) -> io::Result<Self> {
+        Self::start_with(service, None)
+    }
+
+    /// As [`Double::start`], with TLS where a configuration is given.
+    ///
+    /// # Errors
+    /// Where no port can be had.
+    pub fn start_with(service: S, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         let desk = Desk {
             calls: Vec::new(),
             counts: HashMap::new(),
@@ -262,14 +285,14 @@ impl<S: Service> Double<S> {
             desk: Mutex::new(desk),
             stopped: AtomicBool::new(false),
         }));
-        let server = Server::start({
+        let server = Server::start_with(tls, {
             let handle = handle.clone();
             move |request| handle.handle(request)
         })?;
         Ok(Self { handle, server })
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    /// `http://127.0.0.1:PORT` (`https` with TLS), without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url()

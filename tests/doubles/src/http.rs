@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 /// Most bytes of request line and headers together.
 const MAX_HEAD: u64 = 64 * 1024;
 /// Most bytes of a request body: well over any limit that a double enforces, so that the double can refuse it itself.
@@ -85,6 +87,7 @@ type Handler = dyn Fn(Request) -> Outcome + Send + Sync;
 
 struct Shared {
     handler: Box<Handler>,
+    tls: Option<Arc<ServerConfig>>,
     stopped: AtomicBool,
     open: Mutex<HashMap<u64, TcpStream>>,
 }
@@ -108,10 +111,22 @@ impl Server {
     /// # Errors
     /// Where no port can be had.
     pub fn start(handler: impl Fn(Request) -> Outcome + Send + Sync + 'static) -> io::Result<Self> {
+        Self::start_with(None, handler)
+    }
+
+    /// As [`Server::start`], with TLS where a configuration is given.
+    ///
+    /// # Errors
+    /// Where no port can be had.
+    pub fn start_with(
+        tls: Option<Arc<ServerConfig>>,
+        handler: impl Fn(Request) -> Outcome + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
+            tls,
             stopped: AtomicBool::new(false),
             open: Mutex::new(HashMap::new()),
         });
@@ -122,10 +137,11 @@ impl Server {
         Ok(Self { address, shared, acceptor: Some(acceptor) })
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    /// `http://127.0.0.1:PORT` (`https` with TLS), without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 }
 
@@ -154,29 +170,38 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         thread::spawn(move || {
             // What a client does to its connection is its own affair; the test looks at the client.
-            drop(serve(&stream, &shared));
+            drop(secure(&stream, &shared));
             drop(stream.shutdown(Shutdown::Both));
             shared.open().remove(&id);
         });
     }
 }
 
-fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+/// Serves a connection, through TLS where the server has it. The handshake happens with the first read.
+fn secure(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let Some(tls) = &shared.tls else { return serve(stream, shared) };
+    let connection = ServerConnection::new(Arc::clone(tls)).map_err(io::Error::other)?;
+    serve(StreamOwned::new(connection, stream), shared)
+}
+
+fn serve(stream: impl Read + Write, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let mut writer = stream;
     while let Some(request) = read(&mut reader)? {
         let close = request.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
         match (shared.handler)(request) {
             Outcome::Answer(response) => {
                 let mut bytes = response.head().into_bytes();
                 bytes.extend_from_slice(&response.body);
-                writer.write_all(&bytes)?;
+                // One write, and for TLS one record where it fits: a client that waits for the whole answer waits once.
+                reader.get_mut().write_all(&bytes)?;
+                reader.get_mut().flush()?;
             }
             Outcome::Truncate(response) => {
                 let mut bytes = response.head().into_bytes();
                 bytes.extend_from_slice(&response.body[..response.body.len() / 2]);
-                return writer.write_all(&bytes);
+                reader.get_mut().write_all(&bytes)?;
+                return reader.get_mut().flush();
             }
             Outcome::Drop => return Ok(()),
             Outcome::Hang => return io::copy(&mut reader, &mut io::sink()).map(|_| ()),
@@ -189,7 +214,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
 }
 
 /// The next request, or `None` where the client has closed the connection between two.
-fn read(reader: &mut BufReader<&TcpStream>) -> io::Result<Option<Request>> {
+fn read(reader: &mut BufReader<impl Read>) -> io::Result<Option<Request>> {
     let mut head = reader.take(MAX_HEAD);
     let mut line = String::new();
     if head.read_line(&mut line)? == 0 {

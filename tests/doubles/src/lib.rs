@@ -5,7 +5,10 @@
 //! client accepts: `tests/conformance/` drives each double with that client.
 
 pub mod aws;
+pub mod azure;
 pub mod double;
+pub mod gcp;
 pub mod http;
+pub mod tls;
 
 pub use double::{Double, Fault, Handle, Service, When};

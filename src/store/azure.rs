@@ -1,0 +1,317 @@
+//! Azure Key Vault: no condition of any kind on a write, so a write is one over what others wrote meanwhile, found by the
+//! ids of the versions before and after, and mended by the loop in [`super::update`].
+//!
+//! Times have a grain of one second and a list has no order, so only the ids tell what is new
+//! ([SET](https://learn.microsoft.com/rest/api/keyvault/secrets/set-secret/set-secret) knows no `If-Match`). A version that
+//! is disabled, expired or not yet valid is an error of [`Kind::NotFound`], like the missing secret that it stands for.
+
+mod trouble;
+mod vault;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use azure_core::time::OffsetDateTime;
+use futures_util::StreamExt as _;
+use futures_util::stream::iter;
+
+use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found};
+use crate::effects::Effects;
+use crate::error::{Failure, Kind, Problem};
+use crate::reference::azure::Name;
+use crate::reference::{Entry, Pin, Reference};
+use crate::{auth, config};
+use trouble::Trouble;
+use vault::{Carried, Deleted, Found, Vault, is_version};
+use write::Write;
+
+/// [Limits](https://learn.microsoft.com/azure/key-vault/secrets/about-secrets): 25 KB.
+const MAX_BYTES: usize = 25_600;
+/// Each is a connection.
+const AT_ONCE: usize = 16;
+/// How long a deletion or a recovery that is under way is waited for.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// Clients for the vaults that the entries name.
+pub struct Azure {
+    vaults: BTreeMap<String, Vault>,
+    default_vault: Option<String>,
+    allowed: Allowed,
+    effects: Effects,
+}
+
+impl Azure {
+    /// Prepares a client a vault; nothing is sent. What is changed later is told to `effects`.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] for a tenant, a vault's URL or a version that can be none.
+    pub fn new(
+        settings: &config::Azure,
+        entries: &[Entry],
+        http: &reqwest::Client,
+        allowed: Allowed,
+        effects: Effects,
+    ) -> Result<Self, Failure> {
+        let credential = auth::azure::credential(settings, http)?;
+        let mut azure = Self { vaults: BTreeMap::new(), default_vault: settings.vault.clone(), allowed, effects };
+        for entry in entries {
+            pin(&entry.reference)?;
+            let (url, _) = azure.parts(&entry.reference)?;
+            // Opening costs nothing, and a second one of the same vault changes nothing.
+            let vault = Vault::open(&url, &credential, http)?;
+            azure.vaults.insert(url, vault);
+        }
+        Ok(azure)
+    }
+
+    /// The vault's URL and the secret's short name.
+    fn parts(&self, which: &Reference) -> Result<(String, String), Failure> {
+        let wrong = |why| Failure::new(Kind::Input, format!("the secret `{which}` {why}"));
+        let name = Name::parse(&which.id).map_err(|why| wrong(why).help("check the entry"))?;
+        let url = name.vault.or_else(|| self.default_vault.clone()).ok_or_else(|| {
+            wrong("is named without its vault".to_owned()).help("set `azure_vault`, or name it by its https identifier")
+        })?;
+        Ok((url.to_ascii_lowercase(), name.secret))
+    }
+
+    fn place(&self, which: &Reference) -> Result<(&Vault, String), Failure> {
+        let (url, name) = self.parts(which)?;
+        let missing = || Failure::new(Kind::Internal, format!("no client was made for the vault of `{which}`"));
+        Ok((self.vaults.get(&url).ok_or_else(missing)?, name))
+    }
+
+    async fn get(&self, which: &Reference) -> Result<Option<Snapshot>, Failure> {
+        let (vault, name) = self.place(which)?;
+        match vault.get(&name, pin(which)?).await {
+            Ok(found) => snapshot(found, which, None).map(Some),
+            Err(trouble) if trouble.is_missing() => self.get_deleted(vault, &name, which).await,
+            Err(trouble) => Err(trouble.failure()),
+        }
+    }
+
+    /// A secret that is not to be found may be soft-deleted.
+    async fn get_deleted(&self, vault: &Vault, name: &str, which: &Reference) -> Result<Option<Snapshot>, Failure> {
+        match vault.deleted(name).await {
+            Ok(Some(_)) if self.allowed.recover => {
+                let remark = format!("the secret `{}` was recovered from deletion", which.id);
+                let found = self.recovered(vault, name, which, &remark).await?;
+                snapshot(found, which, Some(remark)).map(Some)
+            }
+            Ok(Some(deleted)) => Err(is_deleted(vault, name, which, &deleted)),
+            Ok(None) => Ok(None),
+            // Without the permission to look it is as it was said to be; a write would be refused.
+            Err(trouble) if trouble.is_denied() && !self.allowed.recover => Ok(None),
+            Err(trouble) => Err(trouble.failure()),
+        }
+    }
+
+    /// Recovers a soft-deleted secret, and waits for it.
+    async fn recovered(&self, vault: &Vault, name: &str, which: &Reference, done: &str) -> Result<Found, Failure> {
+        self.effects.may(format!("the secret `{}` may have been recovered from deletion", which.id));
+        match vault.recover(name).await {
+            Ok(()) => self.effects.did(done),
+            // It is under way already, by somebody else or by a request of ours whose answer was lost.
+            Err(trouble) if trouble.conflict().is_some() || trouble.is_missing() => {
+                let found = readable(vault, name, which).await?;
+                self.effects.did(done);
+                return Ok(found);
+            }
+            Err(trouble) => {
+                if !trouble.is_ambiguous() {
+                    self.effects.did_not();
+                }
+                return Err(trouble.failure());
+            }
+        }
+        readable(vault, name, which).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for Azure {
+    async fn fetch(&self, which: &[Reference]) -> Vec<Result<Option<Snapshot>, Failure>> {
+        iter(which.iter().map(|which| self.get(which))).buffered(AT_ONCE).collect().await
+    }
+
+    async fn commit(
+        &self,
+        which: &Reference,
+        expected: Option<&Version>,
+        payload: &Payload,
+    ) -> Result<Commit, Failure> {
+        let (vault, name) = self.place(which)?;
+        let expected = expected.map(|version| version.0.as_str());
+        let safe = !self.allowed.unsafe_write;
+        if expected.is_none() && !self.allowed.create {
+            let place = if which.id.contains('/') { String::new() } else { format!(" in {}", vault.host()) };
+            return Err(not_found(which, &place, "create it, or set `create` to `true`"));
+        }
+        // Before the value is read: what is written after that is then either read here, or new to the list below.
+        let before = match expected {
+            Some(_) if safe => Some(vault.versions(&name).await.map_err(Trouble::failure)?),
+            _ => safe.then(BTreeSet::new),
+        };
+        let carried = match expected {
+            None => Carried::default(),
+            Some(expected) => match vault.get(&name, None).await {
+                Ok(found) if safe && found.version != expected => return Ok(Commit::Conflict),
+                Ok(found) if found.managed => return Err(is_managed(which)),
+                Ok(found) => found.carried,
+                Err(trouble) if trouble.is_missing() => return Ok(Commit::Conflict),
+                Err(trouble) => return Err(trouble.failure()),
+            },
+        };
+        if self.allowed.rehearse {
+            return Ok(Commit::Rehearsed);
+        }
+        let (recover, effects) = (self.allowed.recover, &self.effects);
+        let write = Write { vault, name: &name, which, payload, carried: &carried, expected, before, recover, effects };
+        let Some(ours) = write.run().await? else { return Ok(Commit::Conflict) };
+        let overtook = match &write.before {
+            None => Vec::new(),
+            Some(before) => {
+                let after = vault.versions(&name).await.map_err(|trouble| unseen(trouble.failure(), which, &ours))?;
+                overtaken(before, &after, expected, &ours)
+            }
+        };
+        Ok(Commit::Done { version: Version(ours), overtook, remark: None })
+    }
+}
+
+/// What others wrote since the ids before were listed.
+fn overtaken(before: &BTreeSet<String>, after: &BTreeSet<String>, expected: Option<&str>, ours: &str) -> Vec<Version> {
+    let theirs = after.difference(before).filter(|id| *id != ours && Some(id.as_str()) != expected);
+    theirs.cloned().map(Version).collect()
+}
+
+/// The version that a reference asks for.
+fn pin(which: &Reference) -> Result<Option<&str>, Failure> {
+    match &which.pin {
+        Pin::Current => Ok(None),
+        Pin::Version(version) if is_version(version) => Ok(Some(version)),
+        Pin::Version(_) | Pin::Stage(_) => {
+            let what = format!("the secret `{which}` is asked for in what is no version of Key Vault");
+            Err(Failure::new(Kind::Input, what).help("a version has 32 hexadecimal digits: copy it from the portal"))
+        }
+    }
+}
+
+fn snapshot(found: Found, which: &Reference, remark: Option<String>) -> Result<Snapshot, Failure> {
+    if let Some(why) = found.carried.unusable(OffsetDateTime::now_utc()) {
+        let what = format!("version {} of the secret `{}` {why}", found.version, which.id);
+        return Err(Failure::new(Kind::NotFound, what).help(
+            "change its dates with `az keyvault secret set-attributes`, or read another version by `?version=`",
+        ));
+    }
+    let payload = Payload { text: found.value, form: Form::Text };
+    Ok(Snapshot { payload, version: Version(found.version), remark })
+}
+
+/// Waits until a secret that comes back can be read.
+async fn readable(vault: &Vault, name: &str, which: &Reference) -> Result<Found, Failure> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match vault.get(name, None).await {
+            Err(trouble) if trouble.is_missing() => {}
+            found => return found.map_err(Trouble::failure),
+        }
+        if begun.elapsed() >= SETTLING {
+            return Err(unsettled(which));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
+}
+
+fn unsettled(which: &Reference) -> Failure {
+    Failure::new(Kind::Unavailable, format!("the secret `{which}` is being recovered, and it takes too long"))
+        .help("run it again in a few minutes")
+}
+
+fn is_deleted(vault: &Vault, name: &str, which: &Reference, deleted: &Deleted) -> Failure {
+    let since = deleted.since.as_ref().map_or_else(String::new, |at| format!(" since {at}"));
+    let until = deleted.until.as_ref().map_or_else(String::new, |at| format!(", and is purged on {at}"));
+    let vault = vault.name();
+    Failure::new(Kind::NotFound, format!("the secret `{which}` is deleted{since}{until}")).help(format!(
+        "push with `recover_deleted: true`, or recover it with `az keyvault secret recover --vault-name {vault} --name {name}`"
+    ))
+}
+
+fn is_managed(which: &Reference) -> Failure {
+    let what = format!("the secret `{which}` belongs to a certificate of the vault, and is not written");
+    Failure::new(Kind::Refused, what).help("push to a secret of your own")
+}
+
+/// A version was written, and what it may hide could not be looked for.
+fn unseen(failure: Failure, which: &Reference, ours: &str) -> Failure {
+    let what = format!("version {ours} of `{which}` was written, and may hide what others wrote at the same moment");
+    partial(failure, what, "compare it with the versions before it, which `az keyvault secret list-versions` lists")
+}
+
+fn partial(failure: Failure, what: String, help: &str) -> Failure {
+    let mut problems = vec![Problem::new(what, help)];
+    problems.extend(failure.problems);
+    Failure { kind: Kind::Partial, problems }
+}
+
+/// Whether the vault holds a payload of this size.
+///
+/// # Errors
+/// [`Kind::Input`], naming the limit.
+pub(super) fn check_size(which: &Reference, payload: &Payload) -> Result<(), Failure> {
+    let bytes = payload.text.expose().len();
+    if bytes > MAX_BYTES {
+        let what = format!("the secret `{which}` would have {bytes} bytes; Azure Key Vault holds {MAX_BYTES}");
+        return Err(Failure::new(Kind::Input, what)
+            .help("split it into several secrets, or leave variables out with `exclude`"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_is_told_by_ids_alone() {
+        type Row<'a> = (&'a [&'a str], &'a [&'a str], Option<&'a str>, &'a [&'a str]);
+        let rows: [Row<'_>; 6] = [
+            // before, after, expected, overtaken; ours is `o`
+            (&["v"], &["v", "o"], Some("v"), &[]),
+            (&["v"], &["a", "o", "v"], Some("v"), &["a"]),
+            (&["u", "v"], &["a", "b", "o", "u", "v"], Some("v"), &["a", "b"]),
+            // A list that lags behind.
+            (&[], &["o", "v"], Some("v"), &[]),
+            (&["v"], &["v"], Some("v"), &[]),
+            (&[], &["a", "o"], None, &["a"]),
+        ];
+        for (before, after, expected, theirs) in rows {
+            let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+            let found = overtaken(&set(before), &set(after), expected, "o");
+            let theirs: Vec<Version> = theirs.iter().map(|id| Version((*id).to_owned())).collect();
+            assert_eq!(found, theirs, "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_bytes() {
+        let which = Reference { id: "app".into(), pin: Pin::Current, region: None };
+        let payload = |text: String| Payload { text: text.into(), form: Form::Text };
+        assert_eq!(check_size(&which, &payload("é".repeat(12_800))), Ok(()));
+        let failure = check_size(&which, &payload("é".repeat(12_801))).unwrap_err();
+        assert_eq!(failure.kind, Kind::Input);
+        assert!(failure.to_string().contains("25602 bytes"), "{failure}");
+    }
+
+    #[test]
+    fn only_an_id_goes_into_the_path() {
+        let which = |version: &str| Reference { id: "app".into(), pin: Pin::Version(version.into()), region: None };
+        assert!(pin(&which("0123456789abcdef0123456789ABCDEF")).is_ok());
+        for bad in ["1", "../keys/app", "0123456789abcdef0123456789abcdef/", "0123456789abcdef0123456789abcde?"] {
+            assert_eq!(pin(&which(bad)).unwrap_err().kind, Kind::Input, "{bad}");
+        }
+    }
+}

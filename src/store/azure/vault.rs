@@ -1,0 +1,256 @@
+//! One vault: the SDK's calls, with answers and errors of our own. SDK types do not leave this file.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use azure_core::credentials::TokenCredential;
+use azure_core::http::Url;
+use azure_core::time::OffsetDateTime;
+use azure_security_keyvault_secrets::models::{
+    Secret as Read, SecretAttributes, SecretClientGetSecretOptions, SetSecretParameters,
+};
+use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
+use futures_util::TryStreamExt as _;
+
+use super::trouble::{Operation, Trouble};
+use crate::auth::azure::client_options;
+use crate::error::{Failure, Kind};
+use crate::http::azure::AzureHttp;
+use crate::secret::Secret;
+
+/// A client for one vault.
+pub(super) struct Vault {
+    client: SecretClient,
+    host: String,
+}
+
+/// A version, as it was read.
+pub(super) struct Found {
+    pub(super) value: Secret,
+    /// 32 hexadecimal digits.
+    pub(super) version: String,
+    pub(super) carried: Carried,
+    /// The vault itself looks after it, for a certificate.
+    pub(super) managed: bool,
+}
+
+/// What lives with a version and not with the secret: a write that does not name it drops it.
+#[derive(Clone, Default)]
+pub(super) struct Carried {
+    content_type: Option<String>,
+    tags: Option<HashMap<String, String>>,
+    enabled: Option<bool>,
+    not_before: Option<OffsetDateTime>,
+    expires: Option<OffsetDateTime>,
+}
+
+impl Carried {
+    /// Why a version is not to be used at this time.
+    pub(super) fn unusable(&self, now: OffsetDateTime) -> Option<String> {
+        match (self.enabled, self.not_before, self.expires) {
+            (Some(false), ..) => Some("is disabled".to_owned()),
+            (_, _, Some(end)) if end <= now => Some(format!("has expired on {}", time(&end))),
+            (_, Some(begin), _) if begin > now => Some(format!("is not valid before {}", time(&begin))),
+            _ => None,
+        }
+    }
+}
+
+/// A secret that can be recovered.
+pub(super) struct Deleted {
+    /// Both in words, where the vault tells.
+    pub(super) since: Option<String>,
+    pub(super) until: Option<String>,
+}
+
+/// The resource that a token for this host must be for, where the host is one of Key Vault's own
+/// ([suffixes](https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers)).
+pub(super) fn resource(host: &str) -> Option<&'static str> {
+    let known = [
+        (".vault.azure.net", "https://vault.azure.net"),
+        (".vault.usgovcloudapi.net", "https://vault.usgovcloudapi.net"),
+        (".vault.azure.cn", "https://vault.azure.cn"),
+    ];
+    known.into_iter().find(|(suffix, _)| host.ends_with(suffix)).map(|(_, resource)| resource)
+}
+
+impl Vault {
+    /// Prepares the client; nothing is sent.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] for what is no https URL.
+    pub(super) fn open(
+        url: &str,
+        credential: &Arc<dyn TokenCredential>,
+        http: &reqwest::Client,
+    ) -> Result<Self, Failure> {
+        let wrong = || {
+            Failure::new(Kind::Input, format!("`{}` is no https URL of a vault", url.escape_default()))
+                .help("write it as in `https://NAME.vault.azure.net`")
+        };
+        let parsed: Url = url.parse().map_err(|_| wrong())?;
+        let host = parsed.host_str().filter(|_| parsed.scheme() == "https").ok_or_else(wrong)?.to_owned();
+        let resource = resource(&host);
+        let options = SecretClientOptions {
+            client_options: client_options(AzureHttp::new(http.clone(), resource), None),
+            // A host that is none of Microsoft's has no domain of which its challenge could be part.
+            verify_challenge_resource: Some(resource.is_some()),
+            ..SecretClientOptions::default()
+        };
+        let client = SecretClient::new(url, Arc::clone(credential), Some(options)).map_err(|_| wrong())?;
+        Ok(Self { client, host })
+    }
+
+    fn trouble(&self, operation: Operation, name: &str, error: &azure_core::Error) -> Trouble {
+        Trouble::new(operation, name, &self.host, error)
+    }
+
+    /// Reads the current version, or the one of this id.
+    pub(super) async fn get(&self, name: &str, version: Option<&str>) -> Result<Found, Trouble> {
+        let trouble = |error| self.trouble(Operation::Get, name, &error);
+        let options = SecretClientGetSecretOptions { secret_version: version.map(str::to_owned), ..Default::default() };
+        let answer = self.client.get_secret(name, Some(options)).await.map_err(trouble)?;
+        let read: Read = answer.into_model().map_err(trouble)?;
+        found(read).ok_or_else(|| Trouble::unreadable(Operation::Get, name, &self.host))
+    }
+
+    /// The ids of all versions, from every page; none where there is no secret.
+    pub(super) async fn versions(&self, name: &str) -> Result<BTreeSet<String>, Trouble> {
+        let trouble = |error| self.trouble(Operation::List, name, &error);
+        let mut items = self.client.list_secret_properties_versions(name, None).map_err(trouble)?;
+        let mut ids = BTreeSet::new();
+        loop {
+            match items.try_next().await.map_err(trouble) {
+                Ok(Some(item)) => ids.extend(item.id.as_deref().and_then(version_of)),
+                Ok(None) => return Ok(ids),
+                Err(trouble) if trouble.is_missing() => return Ok(BTreeSet::new()),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+    }
+
+    /// Writes a version and gives its id.
+    pub(super) async fn set(&self, name: &str, value: &Secret, carried: &Carried) -> Result<String, Trouble> {
+        let trouble = |error| self.trouble(Operation::Set, name, &error);
+        let Carried { content_type, tags, enabled, not_before, expires } = carried.clone();
+        let attributes = SecretAttributes { enabled, not_before, expires, ..Default::default() };
+        let parameters = SetSecretParameters {
+            content_type,
+            secret_attributes: Some(attributes),
+            tags,
+            value: Some(value.expose().to_owned()),
+        };
+        let answer = self.client.set_secret(name, parameters.try_into().map_err(trouble)?, None).await;
+        let read: Read = answer.map_err(trouble)?.into_model().map_err(trouble)?;
+        let version = read.id.as_deref().and_then(version_of);
+        version.ok_or_else(|| Trouble::unreadable(Operation::Set, name, &self.host))
+    }
+
+    /// Whether a secret is soft-deleted.
+    pub(super) async fn deleted(&self, name: &str) -> Result<Option<Deleted>, Trouble> {
+        let trouble = |error| self.trouble(Operation::GetDeleted, name, &error);
+        let answer = match self.client.get_deleted_secret(name, None).await.map_err(trouble) {
+            Ok(answer) => answer.into_model().map_err(trouble)?,
+            Err(trouble) if trouble.is_missing() => return Ok(None),
+            Err(trouble) => return Err(trouble),
+        };
+        let in_words = |at: Option<OffsetDateTime>| at.as_ref().map(time);
+        Ok(Some(Deleted { since: in_words(answer.deleted_date), until: in_words(answer.scheduled_purge_date) }))
+    }
+
+    /// Begins to recover a soft-deleted secret, with all of its versions.
+    pub(super) async fn recover(&self, name: &str) -> Result<(), Trouble> {
+        let recovered = self.client.recover_deleted_secret(name, None).await;
+        recovered.map(drop).map_err(|error| self.trouble(Operation::Recover, name, &error))
+    }
+
+    /// Where the vault is.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What `az` calls the vault.
+    pub(super) fn name(&self) -> &str {
+        self.host.split('.').next().unwrap_or(&self.host)
+    }
+}
+
+fn found(read: Read) -> Option<Found> {
+    let attributes = read.attributes.unwrap_or_default();
+    let carried = Carried {
+        content_type: read.content_type,
+        tags: read.tags,
+        enabled: attributes.enabled,
+        not_before: attributes.not_before,
+        expires: attributes.expires,
+    };
+    let version = version_of(&read.id?)?;
+    Some(Found { value: read.value?.into(), version, carried, managed: read.managed == Some(true) })
+}
+
+/// The version at the end of an identifier.
+fn version_of(id: &str) -> Option<String> {
+    let (_, name) = id.split_once("/secrets/")?;
+    let (_, version) = name.split_once('/')?;
+    is_version(version).then(|| version.to_ascii_lowercase())
+}
+
+/// Whether this can be the id of a version. The SDK puts it into the path as it is.
+pub(super) fn is_version(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn time(at: &OffsetDateTime) -> String {
+    azure_core::time::to_rfc3339(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use azure_core::time::Duration;
+
+    #[test]
+    fn the_resource_is_that_of_the_cloud_whose_host_it_is() {
+        for (host, expected) in [
+            ("app.vault.azure.net", Some("https://vault.azure.net")),
+            ("app.vault.usgovcloudapi.net", Some("https://vault.usgovcloudapi.net")),
+            ("app.vault.azure.cn", Some("https://vault.azure.cn")),
+            ("app.vault.azure.net.example.org", None),
+            ("appvault.azure.net", None),
+            ("127.0.0.1", None),
+        ] {
+            assert_eq!(resource(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn only_a_secrets_identifier_with_a_version_gives_one() {
+        let id = "0123456789ABCDEF0123456789abcdef";
+        let version = |id: &str| version_of(id);
+        assert_eq!(version(&format!("https://v/secrets/app/{id}")), Some(id.to_ascii_lowercase()));
+        for bad in
+            ["https://v/secrets/app", "https://v/secrets/app/", "https://v/keys/app/1", "https://v/secrets/app/x?y"]
+        {
+            assert_eq!(version(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_version_says_why_it_is_not_to_be_used() {
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);
+        let at = |days| Some(now + Duration::days(days));
+        let carried = |enabled, not_before, expires| Carried { enabled, not_before, expires, ..Carried::default() };
+        let rows = [
+            (carried(None, None, None), None),
+            (carried(Some(true), at(-1), at(1)), None),
+            (carried(Some(false), None, None), Some("is disabled")),
+            (carried(Some(true), None, Some(now)), Some("has expired on 2024-10-04")),
+            (carried(Some(true), at(1), None), Some("is not valid before 2024-10-05")),
+        ];
+        for (carried, expected) in rows {
+            let why = carried.unusable(now);
+            assert_eq!(why.is_some(), expected.is_some(), "{why:?}");
+            assert!(why.unwrap_or_default().starts_with(expected.unwrap_or_default()));
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Google Secret Manager: detect and repair.
+//!
+//! Adding a version has no precondition: [etags](https://cloud.google.com/secret-manager/docs/etags) exist for all other
+//! writes only. But versions are numbered without a gap, and a read by number is strongly consistent
+//! ([consistency](https://cloud.google.com/secret-manager/docs/reference/consistency)). A write that was planned on
+//! version N and becomes N+1 has hidden nothing; one that becomes more has been written over what lies between, and the
+//! loop above brings that back in.
+
+mod adding;
+mod name;
+mod transport;
+mod trouble;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt as _};
+use google_cloud_gax::error::rpc::Code;
+use google_cloud_gax::paginator::Paginator as _;
+use google_cloud_secretmanager_v1::client::SecretManagerService;
+use google_cloud_secretmanager_v1::model::{AccessSecretVersionResponse, ListSecretVersionsResponse, secret_version};
+
+use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found};
+use crate::auth::gcp::Login;
+use crate::config;
+use crate::effects::Effects;
+use crate::error::{Failure, Kind};
+use crate::reference::{Entry, Pin, Reference, gcp};
+use name::{Name, check_version, number};
+use transport::Transport;
+use trouble::{Operation, Trouble};
+
+/// [Quotas](https://cloud.google.com/secret-manager/quotas).
+const MAX_BYTES: usize = 65_536;
+/// How many secrets are read at once: each takes a connection.
+const PARALLEL: usize = 16;
+/// How many versions one page of a list brings. Newest first, so that the first page is nearly always enough.
+const PAGE: i32 = 250;
+
+/// Secrets of the projects that the entries name.
+pub struct Gcp {
+    client: SecretManagerService,
+    project: Option<String>,
+    locations: Vec<String>,
+    allowed: Allowed,
+    effects: Effects,
+    /// By the entry's id.
+    seen: RefCell<HashMap<String, Seen>>,
+}
+
+/// What this run knows of a secret's numbers.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// Our last write. `latest` may lag behind it.
+    written: u64,
+    /// The newest version when an older one was read in its place.
+    newest: u64,
+}
+
+/// A version that was read.
+struct Read {
+    number: u64,
+    payload: Payload,
+}
+
+/// Why a version was not read: a failure of the run, or an answer that says something of the secret.
+enum Unread {
+    Failure(Failure),
+    /// There is no such version, or no secret.
+    Missing,
+    /// It is not in a state to be read.
+    Blocked(Trouble),
+}
+
+impl Gcp {
+    /// Prepares the client; nothing is sent. A relative path of a credentials file is one in the workspace. What is
+    /// changed later is told to `effects`.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] for credentials that cannot be used, and for a short name without a project.
+    pub async fn new(
+        settings: &config::Gcp,
+        entries: &[Entry],
+        workspace: &Path,
+        http: reqwest::Client,
+        allowed: Allowed,
+        effects: Effects,
+    ) -> Result<Self, Failure> {
+        let login = Login::new(&settings.login.way, workspace).await?;
+        let project = settings.project.clone().or_else(|| login.project().map(str::to_owned));
+        let transport = Transport::new(http, login, settings.endpoint.clone());
+        let client = SecretManagerService::from_stub::<Transport>(transport);
+        let locations = settings.locations.clone();
+        let gcp = Self { client, project, locations, allowed, effects, seen: RefCell::default() };
+        for entry in entries {
+            gcp.name(&entry.reference)?;
+        }
+        Ok(gcp)
+    }
+
+    fn name(&self, which: &Reference) -> Result<Name, Failure> {
+        let parsed =
+            gcp::Name::parse(&which.id).map_err(|why| Failure::new(Kind::Input, format!("`{}` {why}", which.id)))?;
+        let project = parsed.project.or_else(|| self.project.clone()).ok_or_else(|| {
+            Failure::new(
+                Kind::Input,
+                format!("the secret `{}` is named without its project, and none is given", which.id),
+            )
+            .help(format!("give `gcp_project`, or write `projects/PROJECT/secrets/{}`", parsed.secret))
+        })?;
+        Ok(Name { project, location: parsed.location, secret: parsed.secret })
+    }
+
+    fn seen(&self, which: &Reference) -> Seen {
+        self.seen.borrow().get(&which.id).copied().unwrap_or_default()
+    }
+
+    fn note(&self, which: &Reference, change: impl FnOnce(&mut Seen)) {
+        change(self.seen.borrow_mut().entry(which.id.clone()).or_default());
+    }
+
+    async fn get(&self, which: &Reference) -> Result<Option<Snapshot>, Failure> {
+        let name = self.name(which)?;
+        let read = match &which.pin {
+            Pin::Version(version) if version != "latest" => {
+                check_version(which, version)?;
+                self.access(&name, version).await
+            }
+            // The notation refuses stages for this store.
+            Pin::Current | Pin::Version(_) | Pin::Stage(_) => return self.current(which, &name).await,
+        };
+        match read {
+            Ok(read) => Ok(Some(snapshot(read, None))),
+            Err(Unread::Missing) => Ok(None),
+            Err(Unread::Blocked(trouble)) => Err(trouble.failure()),
+            Err(Unread::Failure(failure)) => Err(failure),
+        }
+    }
+
+    /// The version that counts: `latest`, but never an older one than ours, and the newest that can be read where
+    /// `latest` cannot.
+    async fn current(&self, which: &Reference, name: &Name) -> Result<Option<Snapshot>, Failure> {
+        let Seen { written, .. } = self.seen(which);
+        self.note(which, |seen| seen.newest = 0);
+        let mut read = self.access(name, "latest").await;
+        let behind = match &read {
+            Ok(read) => read.number < written,
+            Err(Unread::Missing) => written > 0,
+            Err(_) => false,
+        };
+        if behind {
+            read = self.access(name, &written.to_string()).await;
+        }
+        match read {
+            Ok(read) => Ok(Some(snapshot(read, None))),
+            Err(Unread::Missing) => Ok(None),
+            Err(Unread::Blocked(trouble)) => self.newest_enabled(which, name, &trouble).await.map(Some),
+            Err(Unread::Failure(failure)) => Err(failure),
+        }
+    }
+
+    async fn access(&self, name: &Name, version: &str) -> Result<Read, Unread> {
+        match self.client.access_secret_version().set_name(name.version(version)).send().await {
+            Ok(answer) => read(answer, name, version).map_err(Unread::Failure),
+            Err(error) => Err(match Trouble::new(Operation::Access, name, Some(version), &error) {
+                trouble if trouble.is(Code::NotFound) => Unread::Missing,
+                trouble if trouble.is(Code::FailedPrecondition) => Unread::Blocked(trouble),
+                trouble => Unread::Failure(trouble.failure()),
+            }),
+        }
+    }
+
+    /// `latest` is the version that was created last, whatever became of it: where it cannot be read, the newest one that
+    /// is enabled counts.
+    async fn newest_enabled(&self, which: &Reference, name: &Name, trouble: &Trouble) -> Result<Snapshot, Failure> {
+        let listed = |error| Trouble::new(Operation::List, name, None, &error).failure();
+        let mut pages = self.client.list_secret_versions().set_parent(name.to_string()).set_page_size(PAGE).by_page();
+        let (mut newest, mut enabled) = (0, None);
+        while let Some(page) = pages.next().await {
+            let page = numbers(&page.map_err(listed)?);
+            newest = page.iter().map(|(number, _)| *number).fold(newest, u64::max);
+            enabled = page.iter().filter(|(_, enabled)| *enabled).map(|(number, _)| *number).max();
+            if enabled.is_some() {
+                break;
+            }
+        }
+        let Some(number) = enabled else {
+            let what = format!("the secret `{name}` has no version that is enabled");
+            let help = match newest {
+                0 => "add a version, or enable one".to_owned(),
+                newest => format!("enable one, such as with {}, or add a version", name.enable(&newest.to_string())),
+            };
+            return Err(Failure::new(Kind::NotFound, what).help(help));
+        };
+        if number == newest {
+            // It was enabled meanwhile, or its state is not what is wrong with it.
+            return match self.access(name, &number.to_string()).await {
+                Ok(read) => Ok(snapshot(read, None)),
+                Err(Unread::Failure(failure)) => Err(failure),
+                Err(Unread::Missing | Unread::Blocked(_)) => Err(trouble.failure()),
+            };
+        }
+        let read = match self.access(name, &number.to_string()).await {
+            Ok(read) => read,
+            Err(Unread::Failure(failure)) => return Err(failure),
+            Err(Unread::Blocked(trouble)) => return Err(trouble.failure()),
+            Err(Unread::Missing) => {
+                return Err(not_found(which, "", "run it again: somebody else is changing its versions"));
+            }
+        };
+        self.note(which, |seen| seen.newest = newest);
+        let remark =
+            format!("version {newest} of the secret `{name}`, its latest, is not enabled; version {number} was read");
+        Ok(snapshot(read, Some(remark)))
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for Gcp {
+    async fn fetch(&self, which: &[Reference]) -> Vec<Result<Option<Snapshot>, Failure>> {
+        stream::iter(which.iter().map(|which| self.get(which))).buffered(PARALLEL).collect().await
+    }
+
+    async fn commit(
+        &self,
+        which: &Reference,
+        expected: Option<&Version>,
+        payload: &Payload,
+    ) -> Result<Commit, Failure> {
+        let name = self.name(which)?;
+        if self.allowed.rehearse {
+            if expected.is_none() {
+                self.rehearse_first(which, &name).await?;
+            }
+            return Ok(Commit::Rehearsed);
+        }
+        let (base, number) = match expected {
+            Some(version) => {
+                let foreign = || Failure::new(Kind::Internal, format!("`{version}` is no version of Google's"));
+                let base = version.0.parse::<u64>().map_err(|_| foreign())?.max(self.seen(which).newest);
+                (base, self.add(which, &name, base, payload).await?)
+            }
+            None => (0, self.first(which, &name, payload).await?),
+        };
+        // The secret went, or came, between our read and now.
+        let Some(number) = number else { return Ok(Commit::Conflict) };
+        self.note(which, |seen| seen.written = number);
+        // A number that is not greater belongs to a secret that was deleted and made anew.
+        let from = if number > base { base + 1 } else { 1 };
+        let between = if self.allowed.unsafe_write { number..number } else { from..number };
+        let overtook = between.map(|number| Version(number.to_string())).collect();
+        Ok(Commit::Done { version: Version(number.to_string()), overtook, remark: None })
+    }
+}
+
+fn snapshot(read: Read, remark: Option<String>) -> Snapshot {
+    Snapshot { payload: read.payload, version: Version(read.number.to_string()), remark }
+}
+
+/// The versions of a page that have a number, and whether they can be read.
+fn numbers(page: &ListSecretVersionsResponse) -> Vec<(u64, bool)> {
+    let enabled = secret_version::State::Enabled;
+    page.versions.iter().filter_map(|v| Some((number(&v.name)?, v.state == enabled))).collect()
+}
+
+fn unreadable(name: &Name) -> Failure {
+    Failure::new(Kind::Unavailable, format!("the answer for the secret `{name}` holds no value or no version"))
+        .help("try again; if it stays so, look at what answers at the endpoint")
+}
+
+/// The checksum is not looked at by the SDK.
+fn read(answer: AccessSecretVersionResponse, name: &Name, version: &str) -> Result<Read, Failure> {
+    let number = number(&answer.name).ok_or_else(|| unreadable(name))?;
+    let payload = answer.payload.ok_or_else(|| unreadable(name))?;
+    if payload.data_crc32c.is_some_and(|sent| sent != i64::from(crc32c::crc32c(&payload.data))) {
+        let what =
+            format!("version `{version}` of the secret `{name}` was damaged on its way: its checksum does not fit");
+        return Err(
+            Failure::new(Kind::Unavailable, what).help("run it again; if it stays so, look at the proxy between")
+        );
+    }
+    Ok(Read { number, payload: Payload::from_bytes(payload.data.to_vec(), Form::Text) })
+}
+
+/// Whether the service holds a payload of this size.
+///
+/// # Errors
+/// [`Kind::Input`] for one that is empty or too large.
+pub(super) fn check_size(which: &Reference, payload: &Payload) -> Result<(), Failure> {
+    let bytes = payload.text.expose().len();
+    if bytes == 0 {
+        let what = format!("the secret `{}` would be empty, which Google Secret Manager does not hold", which.id);
+        return Err(Failure::new(Kind::Input, what).help("push at least one variable"));
+    }
+    if bytes > MAX_BYTES {
+        let what =
+            format!("the secret `{}` would have {bytes} bytes; Google Secret Manager holds {MAX_BYTES}", which.id);
+        return Err(Failure::new(Kind::Input, what)
+            .help("split it into several secrets, or leave variables out with `exclude`"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_bounded_on_both_sides() {
+        let which = Reference { id: "app".into(), pin: Pin::Current, region: None };
+        let payload = |bytes: usize| Payload { text: "x".repeat(bytes).into(), form: Form::Text };
+        assert_eq!(check_size(&which, &payload(1)), Ok(()));
+        assert_eq!(check_size(&which, &payload(MAX_BYTES)), Ok(()));
+        for bytes in [0, MAX_BYTES + 1] {
+            assert_eq!(check_size(&which, &payload(bytes)).unwrap_err().kind, Kind::Input);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+"""The tests that hold on every cloud: the table of `scenarios`, and what needs more than one run.
+
+A cloud's `test_scenarios.py` imports them by name, and pytest runs them there on that folder's fixture `store`.
+"""
+
+import json
+
+import pytest
+
+from scenarios import CASES, Workspace, play
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_scenario(case, store, workspace):
+    play_or_skip(case, store, workspace)
+
+
+def play_or_skip(case, store, workspace):
+    if store.name in case.not_on:
+        pytest.skip(f"{store.name}: {case.not_on[store.name]}")
+    play(case, store, workspace)
+
+
+def test_the_version_output_is_the_one_that_is_current(store, workspace):
+    name = store.make()
+    store.seed(name, '{"A":"fake-old"}')
+    outputs = workspace.path / "outputs.env"
+    workspace.file.write_text("A=fake-new\n")
+    for mode in ("push", "pull"):
+        assert workspace.run(store, mode, name, OUTPUTS_FILE=outputs.name).code == 0
+        lines = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
+        assert lines["ENVSYNC_SECRET_VERSION"] == store.current(name)
+        outputs.unlink()
+
+
+def test_both_ways_again_and_again(store, workspace):
+    """What envsync wrote the vendor's client reads and changes, and what that wrote envsync reads and changes."""
+    name = store.make()
+    workspace.file.write_text("A=fake-0\n")
+    for n in range(3):
+        assert workspace.run(store, "push", name).code == 0
+        assert json.loads(store.read(name))["A"] == f"fake-{n}"
+        store.seed(name, json.dumps({"A": f"fake-{n + 1}", "FROM": "fake-vendor"}))
+        assert workspace.run(store, "check", name).code == 6
+        assert workspace.run(store, "pull", name).code == 0
+        assert workspace.text() == f"A=fake-{n + 1}\nFROM=fake-vendor\n"
+        assert workspace.run(store, "check", name).code == 0
+    store.check_clean(name)
+
+
+def push_at_once(store, tmp_path, name, count):
+    """As many processes at once as there are keys, each with one key of its own."""
+    processes = []
+    for n in range(count):
+        workspace = Workspace(tmp_path / f"writer-{n}")
+        workspace.path.mkdir()
+        workspace.file.write_text(f"KEY_{n}=fake-{n}-value\n")
+        processes.append(workspace.start(store, "push", name))
+    # Every one is waited for, also where an early one fails.
+    runs = [Workspace.finish(process, {f"fake-{n}-value"}) for n, process in enumerate(processes)]
+    failed = [run for run in runs if run.code != 0]
+    assert not failed, f"{len(failed)} of {count} failed, the first with {failed[0].code}: {failed[0].output}"
+    return {f"KEY_{n}": f"fake-{n}-value" for n in range(count)}
+
+
+def skip_without_locks(store):
+    if store.unlocked:
+        pytest.skip(store.unlocked)
+
+
+def test_many_processes_write_one_secret_at_once_and_nothing_is_lost(store, tmp_path):
+    skip_without_locks(store)
+    name = store.make()
+    store.seed(name, '{"BASE":"fake-base"}')
+    wanted = push_at_once(store, tmp_path, name, store.writers)
+    assert json.loads(store.read(name)) == {"BASE": "fake-base", **wanted}
+    store.check_clean(name, raced=True)
+
+
+def test_8_processes_create_one_secret_at_once_and_nothing_is_lost(store, tmp_path):
+    skip_without_locks(store)
+    name = store.make()
+    wanted = push_at_once(store, tmp_path, name, 8)
+    assert json.loads(store.read(name)) == wanted
+    store.check_clean(name, raced=True)

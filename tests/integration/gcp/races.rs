@@ -1,0 +1,216 @@
+//! Others write the same secret while we do: nothing that anybody wrote is lost, and no version is made twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use envsync_doubles::gcp::{SecretManager, VersionState};
+use envsync_doubles::{Fault, Handle, When};
+use serde_json::{Value, json};
+
+use super::{ACCESS, ADD, APP, CREATE, Cloud};
+
+/// What another writer does that reads, changes one member, and writes.
+fn set(double: &Handle<SecretManager>, key: &str, value: &str) {
+    let mut json: Value = serde_json::from_str(&double.current("app").expect("a text")).expect("JSON");
+    json[key] = json!(value);
+    double.put("app", &json.to_string());
+}
+
+#[test]
+fn foreign_versions_at_any_two_steps_stay() {
+    let mut met = 0;
+    // Without a repair a push is two calls; with one, what lay between is read, the newest is read again, and written.
+    for (first, second) in (1..=5).flat_map(|first| (first + 1..=8).map(move |second| (first, second))) {
+        let cloud = Cloud::with(&[APP]);
+        let mut fired = Vec::new();
+        for (step, key) in [(first, "FIRST"), (second, "SECOND")] {
+            let count = Arc::new(AtomicUsize::new(0));
+            fired.push((key, Arc::clone(&count)));
+            cloud.double.on("*", step, move |double| {
+                count.fetch_add(1, Ordering::SeqCst);
+                set(double, key, "fake-foreign");
+            });
+        }
+        cloud.push("A=fake-new-a\n").expect(0);
+        let mut expected = json!({"A": "fake-new-a", "B": "fake-value-b"});
+        for (key, count) in &fired {
+            if count.load(Ordering::SeqCst) > 0 {
+                expected[key] = json!("fake-foreign");
+                met += 1;
+            }
+        }
+        assert_eq!(cloud.json(), expected, "steps {first} and {second}: {:?}", cloud.double.calls());
+    }
+    assert!(met >= 12, "only {met} versions came in between");
+}
+
+#[test]
+fn two_foreign_versions_before_our_write_are_both_brought_in() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.on(ADD, 1, |double| {
+        // Neither knows of the other: each started from the first version.
+        double.put("app", r#"{"A":"fake-value-a","B":"fake-value-b","C":"fake-value-c"}"#);
+        double.put("app", r#"{"A":"fake-value-a","B":"fake-foreign-b"}"#);
+    });
+    let done = cloud.push("A=fake-new-a\n").expect(0);
+    done.output("secret-version", "5").output("updated-keys", r#"["A"]"#);
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-foreign-b", "C": "fake-value-c"}));
+    assert_eq!(cloud.double.calls(), [ACCESS, ADD, ACCESS, ACCESS, ACCESS, ADD]);
+}
+
+#[test]
+fn of_two_writers_of_one_variable_one_wins_and_the_rest_stays() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.on(ADD, 1, |double| {
+        double.put("app", r#"{"A":"fake-foreign-a","B":"fake-value-b","C":"fake-value-c"}"#);
+    });
+    cloud.push("A=fake-new-a\n").expect(0);
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-value-b", "C": "fake-value-c"}));
+}
+
+#[test]
+fn what_a_foreign_version_lacks_is_no_removal() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.on(ADD, 1, |double| {
+        double.put("app", r#"{"A":"fake-value-a"}"#);
+    });
+    cloud.push("A=fake-new-a\n").expect(0);
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-value-b"}));
+}
+
+#[test]
+fn a_foreign_version_that_was_disabled_is_not_brought_in() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.on(ADD, 1, |double| {
+        let version = double.put("app", r#"{"A":"fake-value-a","BAD":"fake-bad"}"#);
+        double.set_state("app", &version, VersionState::Disabled);
+    });
+    cloud.push("A=fake-new-a\n").expect(0).output("secret-version", "3");
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-value-b"}));
+}
+
+#[test]
+fn a_foreign_version_that_cannot_be_read_is_named() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.on(ADD, 1, |double| {
+        double.put("app", r#"{"C":"fake-value-c"}"#);
+    });
+    cloud.double.fail(ACCESS, 2, Fault::AccessDenied);
+    cloud.push("A=fake-new-a\n").expect(8).says(&["app?version=2"]);
+}
+
+#[test]
+fn without_protection_it_is_one_plain_write() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.on(ADD, 1, |double| {
+        double.put("app", r#"{"C":"fake-value-c"}"#);
+    });
+    cloud.push("A=fake-new-a\n").input("concurrency", "none").expect(0).output("secret-version", "3");
+    cloud.calls(&[ACCESS, ADD]);
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-value-b"}));
+}
+
+#[test]
+fn a_secret_that_others_create_at_the_same_moment_takes_both() {
+    for (operation, nth) in [(ADD, 1), (CREATE, 1), (ADD, 2)] {
+        let cloud = Cloud::new();
+        cloud.double.on(operation, nth, |double| {
+            double.put("app", r#"{"C":"fake-value-c"}"#);
+        });
+        cloud.push("A=fake-new-a\n").expect(0);
+        assert_eq!(cloud.json(), json!({"A": "fake-new-a", "C": "fake-value-c"}), "{operation} {nth}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_deleted_and_made_anew_keeps_what_it_holds_by_then() {
+    let cloud = Cloud::with(&[APP, APP, APP]);
+    cloud.double.on(ADD, 1, |double| {
+        double.purge("app");
+        double.put("app", r#"{"C":"fake-value-c"}"#);
+    });
+    cloud.push("A=fake-new-a\n").expect(0);
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-value-b", "C": "fake-value-c"}));
+}
+
+#[test]
+fn a_latest_that_lags_hides_nothing() {
+    let cloud = Cloud::with(&[APP, r#"{"A":"fake-value-a","B":"fake-foreign-b","C":"fake-value-c"}"#]);
+    cloud.double.lag("app", 1);
+    let done = cloud.push("A=fake-new-a\n").expect(0);
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-foreign-b", "C": "fake-value-c"}));
+    // The first write, and the one that brought the unseen version in.
+    done.output("secret-version", "4");
+    assert_eq!(cloud.double.versions("app").len(), 4);
+}
+
+#[test]
+fn a_write_that_nobody_answered_for_is_not_made_twice() {
+    for fault in [Fault::ResetAfter, Fault::Truncate] {
+        let cloud = Cloud::with(&[APP]);
+        cloud.double.fail(ADD, 1, fault.clone());
+        cloud.push("A=fake-new-a\n").expect(0).output("secret-version", "2");
+        assert_eq!(cloud.double.versions("app"), ["1", "2"], "{fault:?}");
+        assert_eq!(cloud.double.count(ADD), 1);
+    }
+    // A first version, and the creation before it.
+    for (operation, nth) in [(ADD, 2), (CREATE, 1)] {
+        let cloud = Cloud::new();
+        cloud.double.fail(operation, nth, Fault::ResetAfter);
+        cloud.push("A=fake-new-a\n").expect(0).output("secret-version", "1");
+        assert_eq!(cloud.double.versions("app"), ["1"], "{operation}");
+    }
+}
+
+#[test]
+fn a_write_that_nobody_answered_for_is_found_behind_a_foreign_one() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.on(ADD, 1, |double| set(double, "C", "fake-value-c"));
+    cloud.double.fail(ADD, 1, Fault::ResetAfter);
+    cloud.push("A=fake-new-a\n").expect(0).output("secret-version", "4");
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-value-b", "C": "fake-value-c"}));
+}
+
+#[test]
+fn a_write_that_did_not_arrive_is_made_again() {
+    for fault in [Fault::ResetBefore, Fault::Garbage, Fault::Html(502), Fault::status(503, "UNAVAILABLE", "fake")] {
+        let cloud = Cloud::with(&[APP]);
+        cloud.double.fail(ADD, When::Next(1), fault.clone());
+        cloud.push("A=fake-new-a\n").expect(0).output("secret-version", "2");
+        assert_eq!((cloud.double.count(ADD), cloud.double.versions("app").len()), (2, 2), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_write_that_is_answered_too_late_is_not_made_twice() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.fail(ADD, 1, Fault::Slow(Duration::from_secs(30)));
+    cloud.push("A=fake-new-a\n").expect(0).output("secret-version", "2");
+    assert_eq!((cloud.double.count(ADD), cloud.double.versions("app").len()), (1, 2));
+}
+
+#[test]
+fn a_write_of_unknown_fate_is_said_to_be_one() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.fail(ADD, 1, Fault::ResetAfter);
+    for nth in 2..30 {
+        cloud.double.fail(ACCESS, nth, Fault::AccessDenied);
+    }
+    let done = cloud.push("A=fake-new-a\n").expect(8);
+    done.says(&["the secret `app` may have been written", "nobody knows whether version 2"]);
+    assert_eq!(cloud.double.versions("app").len(), 2);
+    // Cut off while nobody answers.
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.fail(ADD, 1, Fault::Hang);
+    let done = cloud.push("A=fake-new-a\n").input("timeout_seconds", "2").expect(8);
+    done.says(&["the secret `app` may have been written"]);
+}
+
+#[test]
+fn what_was_done_before_a_failure_is_said() {
+    let cloud = Cloud::new();
+    // The first call finds no secret; the ones after its creation are refused.
+    cloud.double.fail(ADD, 2, Fault::AccessDenied);
+    cloud.push("A=fake-new-a\n").expect(8).says(&["the secret `app` was created", "secretmanager.versions.add"]);
+}
