@@ -79,7 +79,7 @@ pub fn choose_aws(inputs: AwsKeys, left: AwsKeys, shown: impl Fn(&str) -> String
                 .map(|(name, _)| format!("`{name}`"))
                 .collect();
             let what = format!(
-                "the AWS access key is incomplete: {} is set and {} is not",
+                "the AWS access key is incomplete: with {} there must be {}",
                 have.join(", "),
                 missing.join(", ")
             );
@@ -265,13 +265,13 @@ mod tests {
             (none, temporary, Ok("temporary access key of AWS_ACCESS_KEY_ID")),
             (full, temporary, Ok("access key of the inputs")),
             (none, none, Err((Kind::Login, "no access key"))),
-            ([Some("AKIAFAKE"), None, None], full, Err((Kind::Input, "`in:aws_secret_access_key` is not"))),
+            ([Some("AKIAFAKE"), None, None], full, Err((Kind::Input, "must be `in:aws_secret_access_key`"))),
             (
                 [None, None, Some("t")],
                 full,
-                Err((Kind::Input, "`in:aws_access_key_id`, `in:aws_secret_access_key` is not")),
+                Err((Kind::Input, "must be `in:aws_access_key_id`, `in:aws_secret_access_key`")),
             ),
-            (none, [None, Some("fake"), None], Err((Kind::Input, "`AWS_ACCESS_KEY_ID` is not"))),
+            (none, [None, Some("fake"), None], Err((Kind::Input, "must be `AWS_ACCESS_KEY_ID`"))),
         ];
         for (inputs, left, expected) in rows {
             let keys = |k: [Option<&str>; 3]| AwsKeys::new(k[0], k[1], k[2]);

@@ -36,12 +36,16 @@ const NAMED: usize = 50;
 
 /// A line on stderr from a process that ends while its run still holds the other stream. Where nobody reads stderr
 /// either, nobody is waited for.
-pub fn last_words(line: String) {
+pub fn last_words(line: &str) {
     let (done, heard) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let _ = done.send(std::io::stderr().write_all(line.as_bytes()).is_ok());
+    let text = line.to_owned();
+    let writer = std::thread::Builder::new().spawn(move || {
+        let _ = done.send(std::io::stderr().write_all(text.as_bytes()).is_ok());
     });
-    let _ = heard.recv_timeout(std::time::Duration::from_millis(100));
+    match writer {
+        Ok(_) => drop(heard.recv_timeout(std::time::Duration::from_millis(100)).ok()),
+        Err(_) => drop(std::io::stderr().write_all(line.as_bytes())),
+    }
 }
 
 /// The pipeline.
@@ -245,6 +249,7 @@ impl Ci {
         last_wins: bool,
     ) -> Result<(), Failure> {
         self.ready(outputs, export_env)?;
+        self.masked(outputs || export_env)?;
         let mut problems = Vec::new();
         if export_env {
             problems.extend(names::not_for_the_environment(variables));
@@ -263,13 +268,7 @@ impl Ci {
     /// # Errors
     /// [`Kind::Unavailable`] where a command file cannot be written, or a mask could not be given.
     pub fn hand_over(&mut self, variables: &Variables, outputs: bool, export_env: bool) -> Result<(), Failure> {
-        if self.unmasked && (outputs || export_env) {
-            return Err(Failure::new(
-                Kind::Unavailable,
-                "couldn't print the masks, so nothing is handed to later steps",
-            )
-            .help("let the runner read the standard output of envsync"));
-        }
+        self.masked(outputs || export_env)?;
         self.host.hand_over(variables, outputs, export_env)
     }
 
@@ -307,6 +306,18 @@ impl Ci {
     /// [`Kind::Unavailable`] where the command file cannot be written.
     pub fn summary(&mut self, summary: &Summary<'_>) -> Result<(), Failure> {
         self.host.summary(&|| summary.markdown())
+    }
+
+    /// Whether what is handed over is masked, as far as is known.
+    fn masked(&self, handed_over: bool) -> Result<(), Failure> {
+        if self.unmasked && handed_over {
+            return Err(Failure::new(
+                Kind::Unavailable,
+                "couldn't print the masks, so nothing is handed to later steps",
+            )
+            .help("let the runner read the standard output of envsync"));
+        }
+        Ok(())
     }
 
     fn masks(&self) -> bool {

@@ -92,11 +92,13 @@ impl Store {
     pub fn place(&self, which: &Reference) -> String {
         match self {
             Self::Local { .. } => String::new(),
-            Self::Aws(aws) => {
-                which.region.as_ref().or(aws.region.as_ref()).map_or_else(String::new, |r| format!(" in {r}"))
-            }
+            Self::Aws(aws) => which
+                .region
+                .as_ref()
+                .or(aws.region.as_ref())
+                .map_or_else(String::new, |r| format!(" in {r}, or has no value yet")),
             Self::Gcp(gcp) if !which.id.contains('/') => {
-                gcp.project.as_ref().map_or_else(String::new, |project| format!(" in the project {project}"))
+                gcp.project.as_ref().map_or_else(String::new, |p| format!(" in the project {p}, or has no value yet"))
             }
             Self::Azure(azure) if !which.id.contains('/') => {
                 azure.vault.as_ref().map_or_else(String::new, |vault| format!(" in {vault}"))
@@ -206,7 +208,11 @@ impl Reader<'_> {
                 Ok(entry) => entries.push(entry),
                 Err(why) => {
                     let what = format!("holds `{}`, which {why}", line.escape_default());
-                    self.problem("secret", &what, "write one entry a line: `[NAME =] ID[?version=V][#json.path]`");
+                    self.problem(
+                        "secret",
+                        &what,
+                        "write one entry a line: `[NAME =] ID[?version=V | ?stage=S][#json.path]`",
+                    );
                 }
             }
         }
@@ -258,6 +264,10 @@ impl Reader<'_> {
             add_prefix: raw.add_prefix.clone().unwrap_or_default(),
             upper: upper.unwrap_or_default(),
         };
+        if raw.add_prefix.as_deref().is_some_and(|prefix| Key::new(prefix).is_none()) {
+            let help = "it has letters, digits and `_`, and no digit at its start";
+            self.problem("add_prefix", "is nothing that a variable's name can begin with", help);
+        }
         let required = self.keys("required_keys", raw.required_keys.as_deref());
         let delete = self.flag("delete", raw.delete.as_deref(), false);
         let max_deletes = self.number("max_deletes", raw.max_deletes.as_deref(), 10, 0..=1_000_000);
@@ -289,7 +299,8 @@ impl Reader<'_> {
             );
         }
         if raw.content.is_some() && raw.env_file.is_some() && mode == Some(Mode::Push) {
-            self.problem("content", "and `env_file` are both given", "give the one that is to be pushed");
+            let what = format!("and `{}` are both given", self.shown("env_file"));
+            self.problem("content", &what, "give the one that is to be pushed");
         }
         if mode == Some(Mode::Push) {
             self.one_document(&entries);

@@ -56,7 +56,11 @@ impl Document {
             return Err(Fault::Neither { line: 1 });
         }
         let document = dotenv_text(payload.expose().as_bytes().to_vec())?;
-        if document.variables().is_empty() { Err(Fault::Empty) } else { Ok(Self(Body::Dotenv(document))) }
+        let variables = document.variables();
+        if let Some(line) = wrapped_piece(text, &variables) {
+            return Err(Fault::Neither { line });
+        }
+        if variables.is_empty() { Err(Fault::Empty) } else { Ok(Self(Body::Dotenv(document))) }
     }
 
     /// A document without variables. JSON is then written without white space.
@@ -179,6 +183,29 @@ pub fn align(giver: &mut Variables, receiver: &Variables) {
             *value = there.clone();
         }
     }
+}
+
+/// The line, from 1, that is more likely the last one of a value in wrapped base64 (`aGVsbG9zZWNyZXQ=`) than a variable
+/// without a value: taking it for one would show a piece of a secret as a name. Its length is a multiple of four, and its
+/// name has letters of both cases and digits, but no `_`.
+#[must_use]
+pub fn wrapped_piece(text: &str, variables: &Variables) -> Option<usize> {
+    let piece = |(key, value): &(&Key, &Secret)| {
+        let (name, value) = (key.as_str(), value.expose());
+        let has = |class: fn(&u8) -> bool| name.as_bytes().iter().any(class);
+        matches!(value, "" | "=")
+            && name.len() >= 12
+            && (name.len() + 1 + value.len()).is_multiple_of(4)
+            && has(u8::is_ascii_uppercase)
+            && has(u8::is_ascii_lowercase)
+            && has(u8::is_ascii_digit)
+            && !name.contains('_')
+    };
+    variables.iter().filter(piece).find_map(|(key, value)| {
+        // In quotes it is meant for a value.
+        let bare = format!("{key}={}", value.expose());
+        text.lines().position(|line| line.trim() == bare).map(|line| line + 1)
+    })
 }
 
 /// Dotenv text with its value in quotes, where we would not recognise it otherwise (see [`trap`]).

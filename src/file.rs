@@ -125,6 +125,27 @@ pub fn replace(target: &Target, before: Option<&Snapshot>, bytes: &[u8]) -> Resu
     Ok(Written::Done { note })
 }
 
+/// Whether the file could be replaced, as far as can be told without doing it.
+///
+/// # Errors
+/// As [`replace`].
+pub fn check_writable(target: &Target) -> Result<(), Failure> {
+    Aside::create_like(target.directory(), target.name(), target.stat()?.as_ref()).map(drop)
+}
+
+/// Whether a path leads to this file, however it is written, also where there is none yet.
+#[must_use]
+pub fn is_same(path: &Path, target: &Target) -> bool {
+    let named = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(named).is_some_and(|path| path == target.path())
+}
+
+/// Whether the file lies in a directory, however both are written. A directory that does not exist holds nothing.
+#[must_use]
+pub fn is_within(directory: &Path, target: &Target) -> bool {
+    directory.canonicalize().is_ok_and(|directory| target.path().starts_with(directory))
+}
+
 /// Removes what killed runs left beside the file, and nothing that a living run still writes. Failing is no error: the
 /// next run tries again.
 pub fn sweep(target: &Target) {

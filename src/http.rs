@@ -14,11 +14,14 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use azure_core::Bytes;
 
 use crate::error::{Failure, Kind};
 
 /// A host that does not even answer the handshake is given up after this; the SDKs try again.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer that is read, in bytes: far above twenty values of 64 KiB with their escapes.
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// One attempt of one request, connection included.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -46,6 +49,10 @@ pub fn client(ca_pem: Option<(&str, &[u8])>) -> Result<reqwest::Client, Failure>
         builder = builder.tls_certs_merge(certificates);
     }
     builder.build().map_err(|error| {
+        if let Some((path, _)) = ca_pem {
+            return Failure::new(Kind::Input, format!("the CA file `{path}` cannot be used: {}", causes(&error)))
+                .help("check that every certificate in it is a whole one");
+        }
         Failure::new(Kind::Unavailable, format!("couldn't set up TLS: {}", causes(&error)))
             .help("check that the system has a CA bundle, or name one in SSL_CERT_FILE")
     })
@@ -66,6 +73,21 @@ pub fn causes(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// The body of an answer, cut off where it is longer than any that these services give, so that it cannot be read.
+///
+/// # Errors
+/// What the transport says.
+pub async fn body(mut answer: reqwest::Response) -> Result<Bytes, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            break;
+        }
+    }
+    Ok(body.into())
 }
 
 /// The client as the AWS SDK wants it.
@@ -91,8 +113,8 @@ impl HttpConnector for AwsHttp {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-            let (parts, body) = request.into_parts();
-            let Some(bytes) = body.bytes().map(<[u8]>::to_vec) else {
+            let (parts, sent) = request.into_parts();
+            let Some(bytes) = sent.bytes().map(<[u8]>::to_vec) else {
                 return Err(ConnectorError::user("a streaming body cannot be sent".into()));
             };
             let sent = client.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(bytes).send();
@@ -101,7 +123,7 @@ impl HttpConnector for AwsHttp {
             if let Some(headers) = response.headers_mut() {
                 headers.clone_from(answer.headers());
             }
-            let body = answer.bytes().await.map_err(failed)?;
+            let body = body(answer).await.map_err(failed)?;
             let response = response.body(SdkBody::from(body)).map_err(|error| ConnectorError::user(error.into()))?;
             HttpResponse::try_from(response).map_err(|error| ConnectorError::user(error.into()))
         })

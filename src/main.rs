@@ -92,10 +92,14 @@ async fn supervise(config: Config, env: Environment, mut ci: Ci, effects: Effect
     let (cut, cut_off) = oneshot::channel();
     let (done, mut finished) = oneshot::channel();
     let seen = effects.clone();
-    std::thread::spawn(move || {
+    let started = std::thread::Builder::new().name("run".to_owned()).spawn(move || {
         // Where the other end is gone the process ends without this thread.
         let _ = done.send(work(&config, &env, ci, &effects, cut_off));
     });
+    if let Err(error) = started {
+        ci::last_words(&format!("envsync: nothing was changed\nerror: couldn't start a thread: {error}\n"));
+        return Kind::Unavailable.exit_code();
+    }
     let end = tokio::select! {
         biased;
         // A thread that is gone without a word has panicked.
@@ -115,7 +119,7 @@ async fn supervise(config: Config, env: Environment, mut ci: Ci, effects: Effect
         End::Late(_) if seen.any() => ("the time was up".to_owned(), Kind::Partial.exit_code()),
         End::Late(_) => ("the time was up".to_owned(), Kind::Unavailable.exit_code()),
     };
-    ci::last_words(format!("envsync: {why} while the run could not be interrupted: {}\n", seen.sentence()));
+    ci::last_words(&format!("envsync: {why} while the run could not be interrupted: {}\n", seen.sentence()));
     code
 }
 

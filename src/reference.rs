@@ -105,7 +105,7 @@ fn without_comment(line: &str) -> &str {
 /// # Errors
 /// One line of text without the entry.
 pub fn parse(provider: Provider, line: &str) -> Result<Entry, String> {
-    let (name, rest) = split_name(line);
+    let (name, rest) = split_name(line)?;
     let (rest, path) = match rest.split_once('#') {
         Some((rest, path)) => (rest.trim_end(), Some(parse_path(path)?)),
         None => (rest, None),
@@ -135,13 +135,15 @@ pub fn parse(provider: Provider, line: &str) -> Result<Entry, String> {
 }
 
 /// `NAME = ID`. An AWS name may hold a `=` itself; where its first part would be a variable's name, its ARN is the way out.
-fn split_name(line: &str) -> (Option<Key>, &str) {
-    match line.split_once('=') {
-        Some((left, right)) => match Key::new(left.trim()) {
-            Some(name) => (Some(name), right.trim()),
-            None => (None, line),
-        },
-        None => (None, line),
+fn split_name(line: &str) -> Result<(Option<Key>, &str), String> {
+    let Some((left, right)) = line.split_once('=') else { return Ok((None, line)) };
+    match Key::new(left.trim()) {
+        Some(name) => Ok((Some(name), right.trim())),
+        // No id holds a blank, so this was meant for a name.
+        None if left.ends_with(char::is_whitespace) => {
+            Err(format!("begins with `{}`, which is no name of a variable", left.trim().escape_default()))
+        }
+        None => Ok((None, line)),
     }
 }
 
@@ -155,7 +157,8 @@ fn parse_path(text: &str) -> Result<Vec<String>, String> {
 
 fn parse_pin(provider: Provider, query: &str) -> Result<Pin, String> {
     match (query.split_once('='), provider) {
-        (Some((_, "")), _) => Err("names no version; write `?version=ID`".to_owned()),
+        (Some(("stage", "")), Provider::Aws) => Err("names no stage; write `?stage=AWSPREVIOUS`".to_owned()),
+        (Some(("version", "")), _) => Err("names no version; write `?version=ID`".to_owned()),
         (Some(("version", version)), _) => Ok(Pin::Version(version.to_owned())),
         (Some(("stage", stage)), Provider::Aws) => Ok(Pin::Stage(stage.to_owned())),
         (Some(("stage", _)), Provider::Local | Provider::Gcp | Provider::Azure) => {
@@ -260,6 +263,8 @@ mod tests {
             ("a#", "empty part"),
             ("a#b..c", "empty part"),
             ("A =", "names no secret"),
+            ("A-B = a", "`A-B`, which is no name"),
+            ("a?stage=", "no stage"),
             ("a\u{7}b", "holds"),
         ] {
             let error = aws(line).unwrap_err();

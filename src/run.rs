@@ -105,7 +105,13 @@ impl Run<'_> {
         self.ci.plan(&format!("pull {}", self.names()), &plan, Told::AsPlan, config.dry_run);
         if !config.dry_run && (config.outputs || config.export_env) {
             self.effects.may("variables may have been handed to later steps");
-            self.ci.hand_over(&giver, config.outputs, config.export_env)?;
+            if let Err(failure) = self.ci.hand_over(&giver, config.outputs, config.export_env) {
+                // Each file takes all or nothing, so what failed as the only one has handed nothing over.
+                if !(config.outputs && config.export_env) {
+                    self.effects.did_not();
+                }
+                return Err(failure);
+            }
             self.effects.did(format!("{} variables were handed to later steps", giver.len()));
         }
         Ok(Outcome { plan, versions, target, document })
@@ -124,7 +130,8 @@ impl Run<'_> {
         if !config.safe {
             self.ci.info("concurrency: none, so what others write into the secret at the same time may be lost");
         }
-        let mut shown: Option<Plan> = None;
+        let mut first: Option<Plan> = None;
+        let mut last = Plan::default();
         let mut mine: BTreeSet<Key> = BTreeSet::new();
         let written = store::update(self.store, which, self.deadline, |snapshot, overtaken| {
             let mut document = secret_side::document(config, which, snapshot)?;
@@ -132,13 +139,14 @@ impl Run<'_> {
             let receiver = secret_side::variables(&document);
             self.ci.mask(&receiver);
             document::align(&mut giver, &receiver);
-            let plan = self.plan(&giver, &receiver, shown.is_some().then_some(&mine))?;
+            let plan = self.plan(&giver, &receiver, first.is_some().then_some(&mine))?;
             let payload = secret_side::changed(config, which, snapshot, document, &plan, &giver, rescued)?;
             // After a lost race the first plan is what was meant, and only its names may still change.
-            if shown.is_none() {
+            if first.is_none() {
                 mine = plan.touched();
-                shown = Some(plan);
+                first = Some(plan.clone());
             }
+            last = plan;
             Ok(payload)
         })
         .await?;
@@ -146,13 +154,15 @@ impl Run<'_> {
         for remark in &written.remarks {
             self.ci.warning(remark, None);
         }
-        let plan = shown.unwrap_or_default();
+        // Where another run has done the same in the meantime, nothing was left to do.
+        let plan = if written.changed || config.dry_run { first.unwrap_or_default() } else { last };
         self.ci.plan(&format!("push to {}", self.names()), &plan, Told::AsPlan, config.dry_run);
         Ok(Outcome { plan, versions: version.into_iter().collect(), target, document: None })
     }
 
     async fn check(&mut self) -> Result<Outcome, Failure> {
         let target = self.env_file()?;
+        file::sweep(&target);
         let required = self.required()?;
         let file = self.existing(&target, "create it, or name another one with `env_file`")?;
         let (mut secret, versions) = self.gather(&required).await?;
@@ -184,17 +194,27 @@ impl Run<'_> {
         Ok((gathered.variables, gathered.versions))
     }
 
-    /// The file for the outputs without values, which must be none of the others.
+    /// The file for the outputs without values. It is replaced as a whole, so it must be an earlier one or none.
     fn outputs_file(&self, path: &str) -> Result<Target, Failure> {
         let target = self.target(path)?;
-        for (name, other) in [("env_file", &self.config.env_file), ("template", &self.config.template)] {
+        let Config { env_file, template, ca_file, .. } = self.config;
+        for (name, other) in [("env_file", env_file), ("template", template), ("ca_file", ca_file)] {
             if let Some(other) = other
-                && self.target(other)?.path() == target.path()
+                && file::is_same(&self.ci.workspace().join(other), &target)
             {
                 let what = format!("`outputs_file` and `{name}` are the same file, `{}`", target.relative());
                 return Err(Failure::new(Kind::Input, what).help("give the outputs a file of their own"));
             }
         }
+        if let Some(there) = file::read(&target)? {
+            let ours =
+                there.bytes().split(|byte| *byte == b'\n').all(|line| line.is_empty() || line.starts_with(b"ENVSYNC_"));
+            if !ours {
+                let what = format!("`outputs_file` is `{}`, which holds something else", target.relative());
+                return Err(Failure::new(Kind::Input, what).help("give the outputs a file of their own"));
+            }
+        }
+        file::check_writable(&target)?;
         Ok(target)
     }
 
@@ -239,7 +259,13 @@ impl Run<'_> {
             self.overwrite(target, &bytes).await?;
         }
         let secrets = self.names();
-        self.ci.summary(&Summary { plan, meta: &meta, misread: &misread, secrets: &secrets })
+        // The page is an extra: what it tells is in the log and the outputs too.
+        if let Err(failure) = self.ci.summary(&Summary { plan, meta: &meta, misread: &misread, secrets: &secrets }) {
+            for Problem { what, help } in &failure.problems {
+                self.ci.warning(what, help.as_deref());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -109,7 +109,7 @@ pub trait Store {
 pub struct Allowed {
     /// Create a secret.
     pub create: bool,
-    /// Recover one that is scheduled for deletion. Never in a dry run.
+    /// Recover one that is scheduled for deletion; not while rehearsing.
     pub recover: bool,
     /// Write without the protection against lost updates.
     pub unsafe_write: bool,
@@ -130,7 +130,7 @@ pub async fn connect(
 ) -> Result<Box<dyn Store>, Failure> {
     let allowed = Allowed {
         create: config.create,
-        recover: config.recover_deleted && config.mode == Mode::Push && !config.dry_run,
+        recover: config.recover_deleted && config.mode == Mode::Push,
         unsafe_write: !config.safe,
         rehearse: config.dry_run,
     };

@@ -53,6 +53,8 @@ impl Meta {
     pub(super) fn as_report(&self) -> String {
         let line = |(name, value): &(&str, String)| {
             let upper = name.to_ascii_uppercase().replace('-', "_");
+            // GitLab sets the report's variables in later jobs, where this one is an input.
+            let upper = if upper == "ENV_FILE" { "ENV_FILE_PATH".to_owned() } else { upper };
             let value = if *name == VERSION { &self.versions.join(",") } else { value };
             format!("ENVSYNC_{upper}={}\n", clean(value))
         };

@@ -314,7 +314,7 @@ fn the_report_is_what_gitlab_reads() {
     let report = ci.meta(&meta(&steps, &["1", "2"], true, &[("ENVSYNC_OUTPUTS_FILE", "out.env")])).unwrap().unwrap();
     let expected = "ENVSYNC_HAS_CHANGES=false\nENVSYNC_HAS_DRIFT=true\nENVSYNC_ADDED_KEYS=[\"A\"]\nENVSYNC_UPDATED_KEYS=[]\n\
         ENVSYNC_REMOVED_KEYS=[]\nENVSYNC_UNCHANGED_KEYS=[\"B\"]\nENVSYNC_CONFLICT_KEYS=[]\nENVSYNC_ALL_KEYS=[\"A\",\"B\"]\n\
-        ENVSYNC_SECRET_VERSION=1,2\nENVSYNC_ENV_FILE=deploy/.env\n";
+        ENVSYNC_SECRET_VERSION=1,2\nENVSYNC_ENV_FILE_PATH=deploy/.env\n";
     assert_eq!(String::from_utf8(report).unwrap(), expected);
     assert_eq!(sink.text(), "");
     let many: Vec<String> = (0..300).map(|i| format!("VARIABLE_{i}:add")).collect();

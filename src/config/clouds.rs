@@ -1,6 +1,6 @@
 //! The part of the configuration that each cloud has for itself: where the store is, and the login.
 
-use super::reader::{Reader, list};
+use super::reader::{Given, Reader, list};
 use super::registry::Raw;
 use super::variable;
 use crate::auth::{self, AzureKeys, GcpKeys};
@@ -75,10 +75,40 @@ impl Reader<'_> {
         names.iter().find_map(|name| variable(self.env, name)).map(str::to_owned)
     }
 
+    /// The input, else the first of other tools' variables that is set; problems with it then name that variable.
+    fn own_or(&mut self, name: &'static str, own: Option<&String>, variables: &[&str]) -> Option<String> {
+        let env = self.env;
+        let foreign = || variables.iter().find_map(|other| Some((*other, variable(env, other)?)));
+        if own.is_none()
+            && let Some((other, value)) = foreign()
+        {
+            self.given.insert(name, Given { value, shown: other.to_owned() });
+            return Some(value.to_owned());
+        }
+        own.cloned()
+    }
+
+    /// The text is not shown: somebody may have put a password into it.
     fn base_url(&mut self, name: &str, url: Option<&String>, https: bool, example: &str) {
-        let Some(url) = url.filter(|url| !is_base_url(url, https)) else { return };
-        let what = format!("is `{}`, which is no {}base URL", url.escape_default(), if https { "https " } else { "" });
-        self.problem(name, &what, format!("write it as in `{example}`"));
+        if url.is_some_and(|url| !is_base_url(url, https)) {
+            let what = format!("is no {}base URL", if https { "https " } else { "" });
+            self.problem(name, &what, format!("write it as in `{example}`, without a user, a password or a query"));
+        }
+    }
+
+    /// Credentials travel in headers, which hold no line breaks; one that was pasted with them is wrong anyway.
+    fn one_line(&mut self, names: &[(&'static str, &[&str])]) {
+        for (name, variables) in names {
+            let own = self.given.get(name).map(|given| given.value.to_owned());
+            let value = self.own_or(name, own.as_ref(), variables);
+            if value.is_some_and(|value| !value.bytes().all(|byte| byte.is_ascii_graphic())) {
+                self.problem(
+                    name,
+                    "holds a blank, a line break or another character that no credential has",
+                    "copy it again",
+                );
+            }
+        }
     }
 
     /// Keeps a login, or what is wrong with it.
@@ -93,12 +123,11 @@ impl Reader<'_> {
 
     pub(super) fn aws(&mut self, raw: &Raw, entries: &[Entry], missing_login: &mut Option<Failure>) -> Option<Aws> {
         let on = |name: &str| variable(self.env, name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let region = raw.aws_region.clone().or_else(|| self.foreign(&["AWS_REGION", "AWS_DEFAULT_REGION"]));
-        let endpoint = raw.aws_endpoint_url.clone().or_else(|| {
-            let ignored = on("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-            if ignored { None } else { self.foreign(&["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"]) }
-        });
         let (fips, dual_stack) = (on("AWS_USE_FIPS_ENDPOINT"), on("AWS_USE_DUALSTACK_ENDPOINT"));
+        let configured = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"];
+        let configured = if on("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") { &[][..] } else { &configured[..] };
+        let region = self.own_or("aws_region", raw.aws_region.as_ref(), &["AWS_REGION", "AWS_DEFAULT_REGION"]);
+        let endpoint = self.own_or("aws_endpoint_url", raw.aws_endpoint_url.as_ref(), configured);
         let login = auth::choose_aws(
             auth::AwsKeys::new(
                 raw.aws_access_key_id.as_deref(),
@@ -112,8 +141,17 @@ impl Reader<'_> {
             ),
             |name| self.shown(name),
         );
+        self.one_line(&[
+            ("aws_access_key_id", &["AWS_ACCESS_KEY_ID"]),
+            ("aws_secret_access_key", &["AWS_SECRET_ACCESS_KEY"]),
+            ("aws_session_token", &["AWS_SESSION_TOKEN"]),
+        ]);
         match &region {
-            Some(region) if !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') => {
+            Some(region)
+                if region.len() > 32
+                    || region.starts_with('-')
+                    || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') =>
+            {
                 let what = format!("is `{}`, which is no region", region.escape_default());
                 self.problem("aws_region", &what, "write it as in `eu-central-1`");
             }
@@ -132,7 +170,7 @@ impl Reader<'_> {
     pub(super) fn gcp(&mut self, raw: &Raw, missing_login: &mut Option<Failure>) -> Option<Gcp> {
         // The variables that Google's own libraries and actions read and set.
         let variables = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"];
-        let project = raw.gcp_project.clone().or_else(|| self.foreign(&variables));
+        let project = self.own_or("gcp_project", raw.gcp_project.as_ref(), &variables);
         if let Some(project) = &project
             && !project.chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
         {
@@ -150,6 +188,7 @@ impl Reader<'_> {
             json: raw.gcp_credentials_json.as_deref().map(Secret::from),
             file: None,
         };
+        self.one_line(&[("gcp_access_token", &[])]);
         let left = GcpKeys { file: self.foreign(&["GOOGLE_APPLICATION_CREDENTIALS"]), ..GcpKeys::default() };
         let login = auth::choose_gcp(inputs, left, |name| self.shown(name));
         let login = self.login(login, missing_login)?;
@@ -183,10 +222,12 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        let authority = raw.azure_authority_host.clone().or_else(|| self.foreign(&["AZURE_AUTHORITY_HOST"]));
+        let authority =
+            self.own_or("azure_authority_host", raw.azure_authority_host.as_ref(), &["AZURE_AUTHORITY_HOST"]);
         // Entra's clients add `https://` to a bare host in this variable.
         let authority = authority.map(|host| if host.contains("://") { host } else { format!("https://{host}") });
         self.base_url("azure_authority_host", authority.as_ref(), true, "https://login.microsoftonline.com");
+        self.one_line(&[("azure_access_token", &[])]);
         let inputs = AzureKeys::new(
             raw.azure_tenant_id.as_deref(),
             raw.azure_client_id.as_deref(),
@@ -211,8 +252,11 @@ impl Reader<'_> {
             if is_base_url(&url, true) && !url.trim_start_matches("https://").contains('/') {
                 return Some(url);
             }
-            let what = format!("is `{}`, which is no https URL of a vault", text.escape_default());
-            self.problem("azure_vault", &what, "write the vault's name, or `https://NAME.vault.azure.net`");
+            self.problem(
+                "azure_vault",
+                "is no https URL of a vault",
+                "write the vault's name, or `https://NAME.vault.azure.net`",
+            );
             return None;
         }
         // https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#vault-name-and-object-name
@@ -233,6 +277,13 @@ impl Reader<'_> {
 fn is_base_url(text: &str, https: bool) -> bool {
     text.parse::<http::Uri>().is_ok_and(|uri| {
         let scheme = uri.scheme_str() == Some("https") || (!https && uri.scheme_str() == Some("http"));
-        scheme && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none()
+        let named = uri.authority().is_some_and(|authority| {
+            let port = authority
+                .as_str()
+                .rsplit_once(':')
+                .is_none_or(|(_, port)| port.ends_with(']') || port.parse::<u16>().is_ok());
+            !authority.host().is_empty() && !authority.as_str().contains('@') && port
+        });
+        scheme && named && uri.query().is_none()
     })
 }

@@ -12,7 +12,7 @@ use crate::secret::Key;
 
 pub(super) struct Given<'a> {
     pub(super) value: &'a str,
-    shown: String,
+    pub(super) shown: String,
 }
 
 pub(super) struct Reader<'a> {
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
                 let shown = if prefix == "INPUT_" { format!("with: {name}") } else { variable.clone() };
                 if here.get(input.name).is_some_and(|other| other.value != value) {
                     reader.problems.push(Problem::new(
-                        format!("`{shown}` is given twice with different values, with `-` and with `_`"),
+                        format!("`{shown}` is given twice in two spellings, with different values"),
                         "give it once",
                     ));
                 }
@@ -119,6 +119,11 @@ impl<'a> Reader<'a> {
     pub(super) fn globs(&mut self, name: &str, text: Option<&str>) -> GlobSet {
         let mut set = GlobSetBuilder::new();
         for pattern in list(text) {
+            // No name is that long, and the nesting of a longer one could exhaust the stack of whoever parses it.
+            if pattern.len() > 1000 {
+                self.problem(name, "holds a glob of more than 1,000 characters", "write shorter ones, one a line");
+                continue;
+            }
             match Glob::new(pattern) {
                 Ok(glob) => {
                     set.add(glob);
@@ -163,11 +168,25 @@ pub(super) fn list(text: Option<&str>) -> impl Iterator<Item = &str> {
     items.map(str::trim).filter(|item| !item.is_empty())
 }
 
+/// What an earlier run's `outputs_file` may have set, in a GitLab job that loads it as a dotenv report.
+const REPORTED: [&str; 10] = [
+    "has_changes",
+    "has_drift",
+    "added_keys",
+    "updated_keys",
+    "removed_keys",
+    "unchanged_keys",
+    "conflict_keys",
+    "all_keys",
+    "secret_version",
+    "env_file_path",
+];
+
 /// `ENVSYNC_*` variables that are no input, with the input that was probably meant.
 pub(super) fn unknown_inputs(env: &Environment) -> Vec<Problem> {
     let unknown = env.keys().filter_map(|variable| {
         let name = normalised(variable.strip_prefix("ENVSYNC_")?);
-        if INPUTS.iter().any(|input| input.name == name) {
+        if INPUTS.iter().any(|input| input.name == name) || REPORTED.contains(&name.as_str()) {
             return None;
         }
         let near = INPUTS.iter().map(|input| (strsim::jaro_winkler(input.name, &name), input.name));

@@ -42,7 +42,7 @@ inputs! {
     provider "" plain "Where the secret is: `aws`, `gcp`, `azure` or `local`. Required."
     secret "envsync-secrets" plain "Which secret, in the store's own notation: `[NAME =] ID[?version=V | ?stage=S][#json.path]`. Several, one a line, for `pull` and `check`."
     env_file ".env" plain "The file, relative to the workspace. `false`: no file (`pull` only)."
-    content "" secret "`push` only: dotenv text or a flat JSON object in place of a file, such as `${{ toJSON(secrets) }}`; the job's own `github_token` in it is left out."
+    content "" secret "`push` only: dotenv text or a JSON object in place of a file, such as GitHub's `toJSON(secrets)`; the job's own `github_token` in it is left out."
     include "" plain "Globs of names, in lines or commas; nothing else is read, written or removed. Default: all."
     exclude "" plain "Globs of names that are left out. Stronger than `include`."
     strip_prefix "" plain "`pull` and `check`: a prefix to take off the secret's names; names without it stay as they are."

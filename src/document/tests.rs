@@ -553,3 +553,15 @@ proptest! {
         let _ = member_at(&payload, &path);
     }
 }
+
+#[test]
+fn the_end_of_a_wrapped_value_is_no_name() {
+    for payload in ["# note\nYWJjZGVmZ2hpamtsbW5vcA==\n", "KEY=aGVsbG8gd29ybGQ\naGVsbG9zZWNyZXQ=\n"] {
+        assert_eq!(Document::parse(&payload.into(), "_", false).err(), Some(Fault::Neither { line: 2 }), "{payload}");
+    }
+    for payload in
+        ["A=1\nYWJjZGVmZ2hpamtsbW5vcA=\"\"\n", "A=1\nmyLongVariableName=\n", "A=1\nDB_PASSWORD2=\n", "A=1\nshortA1=\n"]
+    {
+        assert!(Document::parse(&payload.into(), "_", false).is_ok(), "{payload}");
+    }
+}

@@ -104,7 +104,7 @@ fn check_text(asked: &str) -> Result<(), Failure> {
     if asked.contains('\0') {
         return Err(refuse(asked, "holds a zero byte, which no path can", "correct the path"));
     }
-    if asked.is_empty() || asked.ends_with('/') {
+    if asked.is_empty() || asked.ends_with('/') || asked.ends_with("/.") || asked == "." {
         return Err(refuse(asked, "names no file", "give the path of a file, such as `.env`"));
     }
     if asked.starts_with('~') {

@@ -61,7 +61,7 @@ impl AzureHttp {
                 }
             }
             // Whole, so that an answer that breaks off can be asked for again.
-            Ok(Answer { status, headers, body: answer.bytes().await? })
+            Ok(Answer { status, headers, body: super::body(answer).await? })
         };
         sent.await.map_err(|error| Unreached::new(request, error))
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Run;
+use crate::config::Store;
 use crate::document;
 use crate::dotenv::{Dialect, Document, Fault};
 use crate::error::{Failure, Kind, Problem};
@@ -14,7 +15,14 @@ use crate::secret::{Key, Variables};
 
 impl Run<'_> {
     pub(super) fn target(&self, path: &str) -> Result<Target, Failure> {
-        file::target(self.ci.workspace(), &self.roots, path)
+        let target = file::target(self.ci.workspace(), &self.roots, path)?;
+        if let Store::Local { directory } = &self.config.store
+            && file::is_within(&self.ci.workspace().join(directory), &target)
+        {
+            let what = format!("`{path}` lies in the local store, whose files are its versions");
+            return Err(Failure::new(Kind::Input, what).help("give a file outside of `local_store`"));
+        }
+        Ok(target)
     }
 
     /// The file of `env_file`.
@@ -38,6 +46,11 @@ impl Run<'_> {
     /// Reads dotenv text, masks what it holds, and says what other readers would take differently.
     pub(super) fn parse(&mut self, name: &str, bytes: &[u8]) -> Result<Document, Failure> {
         let document = read(name, bytes, &self.config.dialects)?;
+        if let Some(line) = document::wrapped_piece(&String::from_utf8_lossy(bytes), &document.variables()) {
+            let what = format!("`{name}` line {line} looks like the end of a value that is wrapped over several lines");
+            return Err(Failure::new(Kind::Input, what)
+                .help("put the whole value into quotes; or is it a variable? Then write `NAME=\"\"`"));
+        }
         self.ci.mask_document(&document);
         let remarks = document.remarks();
         if !remarks.is_empty() {

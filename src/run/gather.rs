@@ -32,7 +32,8 @@ pub(super) async fn gather(config: &Config, store: &dyn Store) -> Result<Gathere
             references.push(reference.clone());
         }
     }
-    let mut all = Collector { config, values: Variables::new(), origins: HashMap::new(), failures: Vec::new() };
+    let mut all =
+        Collector { config, values: Variables::new(), origins: HashMap::new(), taken: 0, failures: Vec::new() };
     let mut gathered = Gathered { variables: Variables::new(), versions: Vec::new(), remarks: Vec::new() };
     let mut snapshots: Vec<(Reference, Snapshot)> = Vec::new();
     for (reference, answer) in references.iter().zip(store.fetch(&references).await) {
@@ -54,9 +55,9 @@ pub(super) async fn gather(config: &Config, store: &dyn Store) -> Result<Gathere
         let Some((_, snapshot)) = snapshots.iter().find(|(reference, _)| *reference == entry.reference) else {
             continue;
         };
-        let before = all.values.len();
+        let before = all.taken;
         all.take(entry, snapshot);
-        if all.values.len() == before && all.failures.is_empty() {
+        if all.taken == before && all.failures.is_empty() && config.entries.len() > 1 {
             let what = format!("the secret `{entry}` gives no variable");
             gathered.remarks.push(Problem::new(what, "look at it, and at `include` and `exclude`"));
         }
@@ -72,6 +73,8 @@ struct Collector<'a> {
     values: Variables,
     /// Where each name comes from, for the message about a second one.
     origins: HashMap<Key, String>,
+    /// How many variables the entries gave so far, also where a later one took the place of an earlier one.
+    taken: usize,
     failures: Vec<Failure>,
 }
 
@@ -95,7 +98,12 @@ impl Collector<'_> {
         match Document::parse(&payload, &self.config.separator, self.config.last_wins) {
             Ok(document) => {
                 for (name, value) in document.members() {
-                    self.add(&self.config.shape.apply(&name), value, &format!("`{name}` of `{entry}`"));
+                    let shaped = self.config.shape.apply(&name);
+                    let origin = match shaped == name {
+                        true => format!("`{name}` of `{entry}`"),
+                        false => format!("`{name}` of `{entry}` (`{shaped}` after its prefix and case)"),
+                    };
+                    self.add(&shaped, value, &origin);
                 }
             }
             Err(fault) => self.failures.push(unusable(entry, &fault)),
@@ -122,6 +130,7 @@ impl Collector<'_> {
                 self.failures.push(Failure::new(Kind::Input, what).help(help));
             }
             _ => {
+                self.taken += 1;
                 self.values.insert(key, value);
             }
         }

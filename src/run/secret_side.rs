@@ -14,7 +14,7 @@ use crate::store::{self, Form, Overtaken, Payload, Snapshot};
 impl Run<'_> {
     /// The variables of `content`.
     pub(super) fn content(&mut self, content: &Secret) -> Result<Variables, Failure> {
-        let json = content.expose().trim_start().starts_with('{');
+        let json = content.expose().trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).starts_with(['{', '[']);
         let members = if json {
             let parsed = Document::parse(content, &self.config.separator, self.config.last_wins);
             parsed.map(|document| document.members()).map_err(|fault| {

@@ -6,16 +6,19 @@
 
 mod trouble;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::retry::RetryConfig;
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use aws_sdk_secretsmanager::primitives::{Blob, DateTime, DateTimeFormat};
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found, told};
@@ -30,6 +33,8 @@ use trouble::Trouble;
 const CURRENT: &str = "AWSCURRENT";
 /// One fixed label, because a secret bears about 20 in all. `AWSPENDING` belongs to rotation and is never touched.
 const PENDING: &str = "ENVSYNC_PENDING";
+/// How many lost races are believed in without a sign of the winner.
+const UNSEEN: u32 = 3;
 /// How many requests are under way at once.
 const AT_ONCE: usize = 16;
 /// [Quotas](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html).
@@ -41,6 +46,8 @@ pub struct Aws {
     default_region: String,
     allowed: Allowed,
     effects: Effects,
+    /// How often a race was lost to a writer that nothing shows.
+    unseen: Cell<u32>,
 }
 
 impl Aws {
@@ -59,7 +66,7 @@ impl Aws {
             let region = entry.reference.region.as_ref().unwrap_or(&default_region);
             clients.entry(region.clone()).or_insert_with(|| Client::from_conf(conf(settings, region, http)));
         }
-        Self { clients, default_region, allowed, effects }
+        Self { clients, default_region, allowed, effects, unseen: Cell::new(0) }
     }
 
     fn region<'a>(&'a self, which: &'a Reference) -> &'a str {
@@ -106,6 +113,10 @@ impl Aws {
             _ => return Err(deleted(which, None)),
         };
         let Some(date) = described.deleted_date() else { return Err(trouble.failure()) };
+        if self.allowed.recover && self.allowed.rehearse {
+            let help = "the push will recover it: without `dry_run`, because what it holds is not known before";
+            return Err(deleted(which, Some(date)).help(help));
+        }
         if !self.allowed.recover {
             return Err(deleted(which, Some(date)));
         }
@@ -278,8 +289,10 @@ impl Aws {
                 _ => unmoved = true,
             }
         }
-        // What we see may be some time old; our parameters were valid, so somebody else was faster.
-        if trouble.is("InvalidParameterException") {
+        // What we see may be some time old; our parameters were valid, so somebody else was faster. When that is never to
+        // be seen it is something else, and every try leaves a version behind.
+        if trouble.is("InvalidParameterException") && self.unseen.get() < UNSEEN {
+            self.unseen.set(self.unseen.get() + 1);
             return Ok(false);
         }
         if unmoved && !trouble.is_pending() {
@@ -384,10 +397,31 @@ fn conf(settings: &config::Aws, region: &str, http: &reqwest::Client) -> aws_sdk
         .http_client(AwsHttp::new(http.clone()))
         .retry_config(retry)
         .timeout_config(timeouts)
+        // It looks at streams, and would take an answer that the adapter is still waiting for as a stalled one after 5 s;
+        // the bound of an attempt is the one above.
+        .retry_classifier(TooManyRequests)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .use_fips(settings.fips)
         .use_dual_stack(settings.dual_stack);
     builder.set_endpoint_url(settings.endpoint.clone());
     builder.build()
+}
+
+/// A 429 of something between us and AWS carries no code of AWS, by which alone the SDK knows throttling.
+#[derive(Debug)]
+struct TooManyRequests;
+
+impl ClassifyRetry for TooManyRequests {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response() {
+            Some(response) if response.status().as_u16() == 429 => RetryAction::throttling_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "too many requests"
+    }
 }
 
 fn token() -> String {

@@ -94,6 +94,10 @@ impl Azure {
     /// A secret that is not to be found may be soft-deleted.
     async fn get_deleted(&self, vault: &Vault, name: &str, which: &Reference) -> Result<Option<Snapshot>, Failure> {
         match vault.deleted(name).await {
+            Ok(Some(deleted)) if self.allowed.recover && self.allowed.rehearse => {
+                let help = "the push will recover it: without `dry_run`, because what it holds is not known before";
+                Err(is_deleted(vault, name, which, &deleted).help(help))
+            }
             Ok(Some(_)) if self.allowed.recover => {
                 let remark = format!("the secret `{}` was recovered from deletion", which.id);
                 let found = self.recovered(vault, name, which, &remark).await?;

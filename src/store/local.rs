@@ -18,6 +18,8 @@ use crate::error::{Failure, Kind};
 use crate::file::{self, Aside, Directory};
 use crate::reference::{Pin, Reference};
 
+/// One name for the temporary files of all versions, so that every run clears what a killed one left.
+const ASIDE: &str = "version";
 /// The longest name that Linux file systems take, in bytes.
 const MAX_NAME: usize = 255;
 
@@ -48,6 +50,9 @@ impl Local {
 
     fn get(&self, which: &Reference) -> Result<Option<Snapshot>, Failure> {
         let directory = self.directory(which)?;
+        if directory.is_dir() {
+            file::sweep_dir(&Directory::open(&directory)?, &OsString::from(ASIDE));
+        }
         let Some(newest) = newest(&directory)? else { return Ok(None) };
         let number = match &which.pin {
             Pin::Current => newest,
@@ -89,8 +94,7 @@ impl Local {
         let mut remark = file::make_dir(&self.root)?;
         remark = file::make_dir(&path)?.or(remark);
         let directory = Directory::open(&path)?;
-        // One name for the temporary files of all versions, so that every writer clears what a killed one left.
-        let temporary = OsString::from("version");
+        let temporary = OsString::from(ASIDE);
         file::sweep_dir(&directory, &temporary);
         let aside = Aside::create(&directory, &temporary)?;
         aside.write_synced(payload.text.expose().as_bytes())?;
@@ -157,6 +161,12 @@ fn directory_name(id: &str) -> String {
     name
 }
 
+/// The number of a version's file. What only looks like one (`007.json`, `+7.json`) is none of ours.
+fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".json")?.parse::<u64>().ok()?;
+    (number < u64::MAX && file_name(number) == name).then_some(number)
+}
+
 /// The highest number that a version has; `None` where there is no version.
 fn newest(directory: &Path) -> Result<Option<u64>, Failure> {
     let refused = |error: std::io::Error| file::fail("read the directory", directory, error);
@@ -168,8 +178,7 @@ fn newest(directory: &Path) -> Result<Option<u64>, Failure> {
     let mut newest = None;
     for entry in entries {
         let name = entry.map_err(refused)?.file_name();
-        let number =
-            name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|stem| stem.parse::<u64>().ok());
+        let number = name.to_str().and_then(number_of);
         newest = newest.max(number);
     }
     Ok(newest)

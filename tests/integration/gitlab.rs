@@ -51,7 +51,7 @@ fn the_report_holds_the_outputs_and_no_values() {
         ("ENVSYNC_CONFLICT_KEYS", "[]"),
         ("ENVSYNC_ALL_KEYS", r#"["API_KEY","DB_PASSWORD"]"#),
         ("ENVSYNC_SECRET_VERSION", "1"),
-        ("ENVSYNC_ENV_FILE", ".env"),
+        ("ENVSYNC_ENV_FILE_PATH", ".env"), // not ENVSYNC_ENV_FILE, which would be an input of later jobs
     ];
     for (name, value) in expected {
         assert_eq!(report.get(name).map(String::as_str), Some(value), "{name}");

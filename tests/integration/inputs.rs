@@ -159,3 +159,56 @@ fn only_a_whole_document_can_be_pushed() {
     }
     assert_eq!(room.versions("app").len(), 1);
 }
+
+#[test]
+fn nothing_touches_the_versions_of_the_local_store() {
+    let room = Room::new();
+    room.seed("app", r#"{"API_KEY":"fake-api-key"}"#).file("ca.pem", "fake\n");
+    let version = "store/app/1.json";
+    for (input, mode) in
+        [("outputs_file", "check"), ("outputs_file", "push"), ("env_file", "pull"), ("template", "pull")]
+    {
+        room.file(".env", "API_KEY=fake-api-new\n");
+        room.run().plain().input("mode", mode).input(input, version).expect(2).says(&["local store"]);
+    }
+    room.run().plain().input("outputs_file", "ca.pem").expect(2).says(&["ca.pem", "something else"]);
+    assert_eq!(room.json("app"), serde_json::json!({"API_KEY": "fake-api-key"}));
+    assert_eq!(room.versions("app").len(), 1);
+}
+
+#[test]
+fn credentials_and_endpoints_are_never_shown_and_never_a_panic() {
+    let rows = [
+        ("AWS_ACCESS_KEY_ID", "AKIA\nFAKE"),
+        ("AWS_ACCESS_KEY_ID", "AKIA\u{1}FAKE"),
+        ("AWS_SESSION_TOKEN", "fake-token\nfake-line"),
+        ("AWS_SECRET_ACCESS_KEY", "fake secret"),
+        ("AWS_ENDPOINT_URL", "https://u:fake-endpoint-pw@h/?q"),
+        ("AWS_ENDPOINT_URL", "http://u:fake-endpoint-pw@127.0.0.1:1"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:99999"),
+        ("AWS_REGION", "-"),
+    ];
+    for (name, value) in rows {
+        let run = Run::new().plain().input("provider", "aws").env("AWS_REGION", "eu-central-1");
+        let run = run.env("AWS_ACCESS_KEY_ID", "AKIAFAKE").env("AWS_SECRET_ACCESS_KEY", "fake-secret-key");
+        let done = run.env(name, value).expect(2);
+        done.says(&[name]);
+        assert!(!done.text().contains("fake-endpoint-pw") && !done.text().contains("fake-line"), "{}", done.text());
+    }
+}
+
+#[test]
+fn a_bomb_of_a_glob_is_refused() {
+    let bomb = format!("{}a{}", "{".repeat(20_000), "}".repeat(20_000));
+    Run::new().plain().seed("app", r#"{"A":"fake-value-a"}"#).input("include", &bomb).expect(2).says(&["1,000"]);
+}
+
+#[test]
+fn the_end_of_a_wrapped_value_is_not_shown_as_a_name() {
+    let room = Room::new();
+    room.file(".env", "KEY=aGVsbG8gd29ybGQ\naGVsbG9zZWNyZXQ=\n");
+    let done = room.run().plain().input("mode", "push").expect(2);
+    done.says(&["line 2"]);
+    assert!(!done.text().contains("aGVsbG9zZWNyZXQ"), "{}", done.text());
+    assert_eq!(room.read("store/app/1.json"), None);
+}

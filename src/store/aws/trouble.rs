@@ -75,7 +75,11 @@ impl Trouble {
     pub(super) fn failure(&self) -> Failure {
         let Self { operation, id, region, .. } = self;
         if let Some(transport) = &self.transport {
-            let what = format!("couldn't reach AWS Secrets Manager in {region} for {operation} on `{id}`: {transport}");
+            let what = if transport == UNREADABLE {
+                format!("AWS Secrets Manager in {region} was asked for {operation} on `{id}`, and {transport}")
+            } else {
+                format!("couldn't reach AWS Secrets Manager in {region} for {operation} on `{id}`: {transport}")
+            };
             return Failure::new(Kind::Unavailable, what).help(transport_help(transport));
         }
         let code = self.code.as_deref().unwrap_or_default();
@@ -111,8 +115,7 @@ impl Trouble {
             )
             .help("a secret bears about 100 new versions a day; wait, or push less often"),
             "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
-                Failure::new(Kind::Unavailable, format!("AWS throttled {operation} on `{id}` until we gave up"))
-                    .help("run it again later, or run fewer jobs at the same time")
+                self.throttled()
             }
             "InvalidRequestException" => {
                 Failure::new(Kind::Refused, format!("AWS refused {operation} on `{id}`{}", self.words()))
@@ -123,6 +126,7 @@ impl Trouble {
                 Failure::new(Kind::Input, format!("AWS refused {operation} on `{id}` ({code})"))
                     .help("check the name of the secret, its version and its stage")
             }
+            _ if self.status == Some(429) => self.throttled(),
             _ => {
                 let status = self.status.map_or_else(String::new, |status| format!(" with HTTP status {status}"));
                 let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
@@ -130,9 +134,19 @@ impl Trouble {
                     Kind::Unavailable,
                     format!("AWS Secrets Manager in {region} failed {operation} on `{id}`{status}{code}"),
                 )
-                .help("run it again later; if it stays so, look at the health of the service and at `aws_endpoint_url`")
+                .help(if self.status.is_some_and(|status| status < 500) {
+                    "look at `aws_endpoint_url`: what answers there is not AWS Secrets Manager"
+                } else {
+                    "run it again later; if it stays so, look at the region, the health of the service and `aws_endpoint_url`"
+                })
             }
         }
+    }
+
+    fn throttled(&self) -> Failure {
+        let Self { operation, id, .. } = self;
+        Failure::new(Kind::Unavailable, format!("AWS throttled {operation} on `{id}` until we gave up"))
+            .help("run it again later, or run fewer jobs at the same time")
     }
 
     fn login(&self, what: &str, help: &str) -> Failure {

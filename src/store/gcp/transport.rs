@@ -109,7 +109,7 @@ impl Transport {
         }
         let answer = request.send().await.map_err(failed)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = answer.bytes().await.map_err(failed)?;
+        let body = crate::http::body(answer).await.map_err(failed)?;
         if status.is_success() {
             return serde_json::from_slice(&body).map(Response::from).map_err(Error::deser);
         }

@@ -174,3 +174,12 @@ fn what_never_answers_is_bounded_by_the_time_of_the_run() {
     nothing_was_changed(&cloud.run("pull").input("timeout_seconds", "1").expect(7));
     assert_eq!(cloud.room.read(".env"), None);
 }
+
+/// The SDK has a bound of its own for streams that stand still, which is shorter than that of an attempt.
+#[test]
+fn an_answer_that_takes_its_time_is_waited_for() {
+    let cloud = Cloud::holding(ONE);
+    cloud.double.fail("GetSecretValue", When::Always, Fault::Slow(Duration::from_secs(8)));
+    cloud.run("pull").expect(0);
+    assert_eq!(cloud.double.calls(), ["GetSecretValue"]);
+}
