@@ -61,6 +61,9 @@ pub fn choose_aws(inputs: AwsKeys, left: AwsKeys, shown: impl Fn(&str) -> String
     };
     match keys {
         AwsKeys { id: Some(id), secret: Some(secret), token } => {
+            for (name, part) in names.iter().zip([Some(&id), Some(&secret), token.as_ref()]) {
+                one_word(name, part)?;
+            }
             let kind = if token.is_some() { "temporary " } else { "" };
             Ok(AwsLogin { id, secret, token, because: format!("{kind}{because}") })
         }
@@ -89,6 +92,15 @@ pub fn choose_aws(inputs: AwsKeys, left: AwsKeys, shown: impl Fn(&str) -> String
             })
         }
     }
+}
+
+/// Credentials travel in headers, which hold no line breaks, and none has a blank: it was not copied as it is.
+fn one_word(name: &str, part: Option<&Secret>) -> Result<(), Failure> {
+    if part.is_none_or(|part| part.expose().bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Ok(());
+    }
+    let what = format!("`{name}` holds a blank, a line break or another character that no credential has");
+    Err(Failure::new(Kind::Input, what).help("copy it again"))
 }
 
 /// What a Google login can be made of.
@@ -135,6 +147,7 @@ pub fn choose_gcp(inputs: GcpKeys, left: GcpKeys, shown: impl Fn(&str) -> String
             Err(Failure::new(Kind::Input, what).help("give one of them"))
         }
         (GcpKeys { token: Some(token), .. }, _) => {
+            one_word(&shown("gcp_access_token"), Some(&token))?;
             login(GcpWay::Token(token), "access token of the inputs, because it is given")
         }
         (GcpKeys { json: Some(json), .. }, _) => {
@@ -213,11 +226,13 @@ pub enum AzureWay {
 pub fn choose_azure(inputs: AzureKeys, left: AzureKeys, shown: impl Fn(&str) -> String) -> Result<AzureLogin, Failure> {
     let [tenant, client, secret, token] =
         ["azure_tenant_id", "azure_client_id", "azure_client_secret", "azure_access_token"].map(shown);
+    let token_name = token.clone();
     if let (Some(_), Some(_)) = (&inputs.token, &inputs.secret) {
         let what = format!("two Azure logins are given at once: `{token}` and `{secret}`");
         return Err(Failure::new(Kind::Input, what).help("give one of them"));
     }
     if let Some(token) = inputs.token {
+        one_word(&token_name, Some(&token))?;
         let because = "access token of the inputs, because it is given".to_owned();
         return Ok(AzureLogin { way: AzureWay::Token(token), because });
     }
@@ -228,11 +243,12 @@ pub fn choose_azure(inputs: AzureKeys, left: AzureKeys, shown: impl Fn(&str) -> 
             .help(format!("give `{tenant}`, `{client}` and `{secret}`, or `{token}`")));
     }
     // Ids are no secrets: they may stand in the job's environment while the step gives the secret, and the reverse.
+    let own_secret = inputs.secret.is_some();
     let parts = (inputs.tenant.or(left.tenant), inputs.client.or(left.client), inputs.secret.or(left.secret));
-    let because = if explicit {
-        "application and secret of the inputs, because they are given"
+    let because = if own_secret {
+        "application with the secret of the inputs, because it is given"
     } else {
-        "application and secret of AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, because no input names one"
+        "application with the secret of AZURE_CLIENT_SECRET, because no input names one"
     };
     match parts {
         (Some(tenant), Some(client), Some(secret)) => {

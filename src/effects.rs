@@ -11,6 +11,7 @@ pub struct Effects(Arc<Mutex<State>>);
 struct State {
     done: Vec<String>,
     doubt: Option<String>,
+    hidden: Option<String>,
 }
 
 impl Effects {
@@ -36,11 +37,16 @@ impl Effects {
         state.done.push(what.into());
     }
 
+    /// What a write of ours may hide until it is mended; `None` when it is.
+    pub fn may_hide(&self, what: Option<String>) {
+        self.state().hidden = what;
+    }
+
     /// "nothing was changed", or what was and what may have been.
     #[must_use]
     pub fn sentence(&self) -> String {
         let state = self.state();
-        let all: Vec<&str> = state.done.iter().chain(&state.doubt).map(String::as_str).collect();
+        let all: Vec<&str> = state.done.iter().chain(&state.doubt).chain(&state.hidden).map(String::as_str).collect();
         if all.is_empty() { "nothing was changed".to_owned() } else { all.join(", ") }
     }
 

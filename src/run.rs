@@ -4,7 +4,7 @@ mod file_side;
 mod gather;
 mod secret_side;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ pub async fn run(
         None => None,
     };
     let ca = ca.as_ref().map(|(path, content)| (*path, content.bytes()));
-    let store = store::connect(config, &workspace, ca, effects).await?;
+    let store = store::connect(config, &workspace, ca, effects, &mut |secret| ci.mask_configuration(secret)).await?;
     if let Some(because) = config.store.because() {
         ci.info(&format!("auth: {because}"));
     }
@@ -133,9 +133,10 @@ impl Run<'_> {
         let mut first: Option<Plan> = None;
         let mut last = Plan::default();
         let mut mine: BTreeSet<Key> = BTreeSet::new();
-        let written = store::update(self.store, which, self.deadline, |snapshot, overtaken| {
+        let mut put_back = HashMap::new();
+        let written = store::update(self.store, which, self.deadline, self.effects, |snapshot, overtaken| {
             let mut document = secret_side::document(config, which, snapshot)?;
-            let rescued = secret_side::rescue(config, which, &mut document, overtaken, &mine)?;
+            let rescued = secret_side::rescue(config, which, &mut document, overtaken, &mine, &mut put_back)?;
             let receiver = secret_side::variables(&document);
             self.ci.mask(&receiver);
             document::align(&mut giver, &receiver);

@@ -118,7 +118,7 @@ pub struct Allowed {
 }
 
 /// Opens the store of the configuration. Nothing is sent yet. `ca` is the content of `ca_file` with its path; what is
-/// written is told to `effects`.
+/// written is told to `effects`, and a secret that a file of the login holds to `mask`.
 ///
 /// # Errors
 /// [`Failure`] where the HTTP client cannot be made.
@@ -127,6 +127,7 @@ pub async fn connect(
     workspace: &Path,
     ca: Option<(&str, &[u8])>,
     effects: &Effects,
+    mask: &mut dyn FnMut(&Secret),
 ) -> Result<Box<dyn Store>, Failure> {
     let allowed = Allowed {
         create: config.create,
@@ -144,7 +145,9 @@ pub async fn connect(
         }
         Settings::Gcp(settings) => {
             let client = crate::http::client(ca)?;
-            Ok(Box::new(gcp::Gcp::new(settings, &config.entries, workspace, client, allowed, effects.clone()).await?))
+            let gcp = gcp::Gcp::new(settings, &config.entries, workspace, client, allowed, effects.clone()).await?;
+            gcp.secrets().iter().for_each(mask);
+            Ok(Box::new(gcp))
         }
         Settings::Azure(settings) => {
             let client = crate::http::client(ca)?;
@@ -223,6 +226,7 @@ pub async fn update(
     store: &dyn Store,
     which: &Reference,
     deadline: Instant,
+    effects: &Effects,
     mut plan: impl FnMut(Option<&Snapshot>, &[Overtaken]) -> Result<Option<Payload>, Failure>,
 ) -> Result<Written, Failure> {
     let mut written = Written { version: None, changed: false, remarks: Vec::new() };
@@ -232,7 +236,9 @@ pub async fn update(
         let snapshot = fetch_one(store, which).await.map_err(|failure| half_done(failure, which, &overtaken))?;
         written.remarks.extend(snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone()));
         let version = snapshot.as_ref().map(|s| s.version.clone());
-        let Some(payload) = plan(snapshot.as_ref(), &overtaken)? else {
+        let planned = plan(snapshot.as_ref(), &overtaken).map_err(|failure| half_done(failure, which, &overtaken))?;
+        let Some(payload) = planned else {
+            effects.may_hide(None);
             return Ok(Written { version, ..written });
         };
         let outcome = store.commit(which, version.as_ref(), &payload).await;
@@ -241,10 +247,18 @@ pub async fn update(
                 written.remarks.extend(remark);
                 written.changed = true;
                 if overtook.is_empty() {
+                    effects.may_hide(None);
                     return Ok(Written { version: Some(version), ..written });
                 }
-                for theirs in fetch_versions(store, which, &overtook).await? {
-                    overtaken.push(Overtaken { base: snapshot.clone(), theirs });
+                let ids: Vec<String> = overtook.iter().map(ToString::to_string).collect();
+                effects.may_hide(Some(format!("it may hide what others wrote as version {}", ids.join(", "))));
+                for (id, theirs) in overtook.iter().zip(fetch_versions(store, which, &overtook).await?) {
+                    match theirs {
+                        Some(theirs) => overtaken.push(Overtaken { base: snapshot.clone(), theirs }),
+                        None => written.remarks.push(format!(
+                            "version {id} of `{which}`, written by somebody else at the same time, cannot be read any more"
+                        )),
+                    }
                 }
             }
             Commit::Rehearsed => return Ok(Written { version, ..written }),
@@ -273,7 +287,12 @@ fn half_done(failure: Failure, which: &Reference, overtaken: &[Overtaken]) -> Fa
     Failure { kind: Kind::Partial, problems }
 }
 
-async fn fetch_versions(store: &dyn Store, which: &Reference, versions: &[Version]) -> Result<Vec<Snapshot>, Failure> {
+/// `None` for a version that is gone again, or was disabled.
+async fn fetch_versions(
+    store: &dyn Store,
+    which: &Reference,
+    versions: &[Version],
+) -> Result<Vec<Option<Snapshot>>, Failure> {
     let references: Vec<Reference> =
         versions.iter().map(|version| Reference { pin: Pin::Version(version.0.clone()), ..which.clone() }).collect();
     let mut found = Vec::new();
@@ -283,10 +302,8 @@ async fn fetch_versions(store: &dyn Store, which: &Reference, versions: &[Versio
             Failure::new(Kind::Partial, what).help("compare that version with the current one")
         };
         match answer {
-            // A version that is gone again, or was disabled, holds nothing that could be lost by us.
-            Ok(None) => {}
-            Err(failure) if failure.kind == Kind::NotFound => {}
-            Ok(Some(snapshot)) => found.push(snapshot),
+            Ok(found_or_gone) => found.push(found_or_gone),
+            Err(failure) if failure.kind == Kind::NotFound => found.push(None),
             Err(failure) => return Err(hidden(failure)),
         }
     }

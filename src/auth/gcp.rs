@@ -20,6 +20,7 @@ use crate::secret::Secret;
 pub struct Login {
     source: Source,
     project: Option<String>,
+    private_key: Option<Secret>,
 }
 
 #[derive(Clone)]
@@ -49,7 +50,7 @@ impl Login {
                 };
                 let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(wrong)?;
                 value.set_sensitive(true);
-                Ok(Self { source: Source::Token(value), project: None })
+                Ok(Self { source: Source::Token(value), project: None, private_key: None })
             }
             GcpWay::Json(json) => {
                 Self::from_json(json.expose(), "the Google credentials of `gcp_credentials_json`").await
@@ -80,6 +81,7 @@ impl Login {
             None => return Err(wrong("have no `type`").help(key_file)),
         }
         let project = json.get("project_id").and_then(Value::as_str).map(str::to_owned);
+        let private_key = json.get("private_key").and_then(Value::as_str).map(Secret::from);
         for field in ["client_email", "private_key_id", "private_key", "project_id"] {
             if json.get(field).and_then(Value::as_str).is_none_or(|text| text.trim().is_empty()) {
                 return Err(wrong(&format!("have no `{field}`")).help(key_file));
@@ -88,7 +90,7 @@ impl Login {
         // The errors of the SDK may quote what they read.
         let unusable = || wrong("hold a private key that cannot be used").help(key_file);
         let credentials = Builder::new(json).build().map_err(|_| unusable())?;
-        let login = Self { source: Source::Key(credentials), project };
+        let login = Self { source: Source::Key(credentials), project, private_key };
         // A first token tells now whether the key is one, and not in the middle of a run.
         login.headers().await.map_err(|_| unusable())?;
         Ok(login)
@@ -98,6 +100,12 @@ impl Login {
     #[must_use]
     pub fn project(&self) -> Option<&str> {
         self.project.as_deref()
+    }
+
+    /// What has to be masked: the private key of a key file. An access token is given by the caller, who knows it.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.private_key.iter().cloned().collect()
     }
 
     /// The headers that a request needs.
@@ -182,6 +190,18 @@ mod tests {
             assert!(said.contains(why), "{json}: {said}");
             assert!(!said.contains("hunter2") && !said.contains("aHVud"), "{said}");
         }
+    }
+
+    #[test]
+    fn the_private_key_is_given_to_be_masked() {
+        // Opens nothing. It lies without its PEM frame, so that no scanner takes it for a leak.
+        let body = include_str!("../../tests/data/rsa-2048.pkcs8.base64");
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}-----END PRIVATE KEY-----\n");
+        let key = serde_json::json!({"type": "service_account", "project_id": "fake", "private_key_id": "f4ke",
+            "private_key": pem, "client_email": "fake@fake.iam.gserviceaccount.com"});
+        let login = login(&key.to_string()).unwrap();
+        assert_eq!(login.secrets(), [Secret::from(pem)]);
+        assert!(!format!("{login:?}").contains(body.lines().next().unwrap()));
     }
 
     #[test]

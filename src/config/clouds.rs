@@ -5,7 +5,7 @@ use super::registry::Raw;
 use super::variable;
 use crate::auth::{self, AzureKeys, GcpKeys};
 use crate::error::{Failure, Kind};
-use crate::reference::{Entry, azure};
+use crate::reference::{Entry, azure, gcp};
 use crate::secret::Secret;
 
 /// How to reach AWS Secrets Manager.
@@ -96,21 +96,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Credentials travel in headers, which hold no line breaks; one that was pasted with them is wrong anyway.
-    fn one_line(&mut self, names: &[(&'static str, &[&str])]) {
-        for (name, variables) in names {
-            let own = self.given.get(name).map(|given| given.value.to_owned());
-            let value = self.own_or(name, own.as_ref(), variables);
-            if value.is_some_and(|value| !value.bytes().all(|byte| byte.is_ascii_graphic())) {
-                self.problem(
-                    name,
-                    "holds a blank, a line break or another character that no credential has",
-                    "copy it again",
-                );
-            }
-        }
-    }
-
     /// Keeps a login, or what is wrong with it.
     fn login<L>(&mut self, login: Result<L, Failure>, missing: &mut Option<Failure>) -> Option<L> {
         match login {
@@ -141,11 +126,6 @@ impl Reader<'_> {
             ),
             |name| self.shown(name),
         );
-        self.one_line(&[
-            ("aws_access_key_id", &["AWS_ACCESS_KEY_ID"]),
-            ("aws_secret_access_key", &["AWS_SECRET_ACCESS_KEY"]),
-            ("aws_session_token", &["AWS_SESSION_TOKEN"]),
-        ]);
         match &region {
             Some(region)
                 if region.len() > 32
@@ -172,13 +152,13 @@ impl Reader<'_> {
         let variables = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"];
         let project = self.own_or("gcp_project", raw.gcp_project.as_ref(), &variables);
         if let Some(project) = &project
-            && !project.chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
+            && !gcp::is_project(project)
         {
             let what = format!("is `{}`, which is no project", project.escape_default());
             self.problem("gcp_project", &what, "write the project's id or its number");
         }
         let locations: Vec<String> = list(raw.gcp_locations.as_deref()).map(str::to_owned).collect();
-        if let Some(bad) = locations.iter().find(|l| !l.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')) {
+        if let Some(bad) = locations.iter().find(|l| !gcp::is_location(l)) {
             let what = format!("holds `{}`, which is no location", bad.escape_default());
             self.problem("gcp_locations", &what, "write them as in `europe-west3, europe-west4`");
         }
@@ -188,7 +168,6 @@ impl Reader<'_> {
             json: raw.gcp_credentials_json.as_deref().map(Secret::from),
             file: None,
         };
-        self.one_line(&[("gcp_access_token", &[])]);
         let left = GcpKeys { file: self.foreign(&["GOOGLE_APPLICATION_CREDENTIALS"]), ..GcpKeys::default() };
         let login = auth::choose_gcp(inputs, left, |name| self.shown(name));
         let login = self.login(login, missing_login)?;
@@ -227,7 +206,6 @@ impl Reader<'_> {
         // Entra's clients add `https://` to a bare host in this variable.
         let authority = authority.map(|host| if host.contains("://") { host } else { format!("https://{host}") });
         self.base_url("azure_authority_host", authority.as_ref(), true, "https://login.microsoftonline.com");
-        self.one_line(&[("azure_access_token", &[])]);
         let inputs = AzureKeys::new(
             raw.azure_tenant_id.as_deref(),
             raw.azure_client_id.as_deref(),
@@ -249,8 +227,9 @@ impl Reader<'_> {
     fn vault(&mut self, text: &str, cloud: AzureCloud) -> Option<String> {
         if text.contains("://") {
             let url = text.trim_end_matches('/').to_owned();
-            if is_base_url(&url, true) && !url.trim_start_matches("https://").contains('/') {
-                return Some(url);
+            let host = url.split_once("://").map_or("", |(_, host)| host);
+            if is_base_url(&url, true) && azure::is_host(host) {
+                return Some(format!("https://{host}"));
             }
             self.problem(
                 "azure_vault",

@@ -13,9 +13,16 @@ use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, Stat
 
 use super::{ATTEMPT_TIMEOUT, causes};
 
+/// Of a request that fails otherwise than by throttling.
 const ATTEMPTS: u32 = 4;
 /// Doubles from attempt to attempt.
 const FIRST_DELAY: Duration = Duration::from_millis(200);
+/// The same for throttling: a vault counts its calls in windows of 10 s, and asks for these pauses
+/// ([guidance](https://learn.microsoft.com/azure/key-vault/general/overview-throttling)).
+const FIRST_THROTTLED: Duration = Duration::from_secs(1);
+const LONGEST_THROTTLED: Duration = Duration::from_secs(16);
+/// No pause for throttling ends later than this after the request was first sent.
+const THROTTLED: Duration = Duration::from_secs(60);
 /// A server that asks for more is not waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// No new attempt to connect after this: a vault whose name is wrong is told within 10 s.
@@ -78,18 +85,20 @@ impl HttpClient for AzureHttp {
         }
         let write = request.method() == Method::Put;
         let begun = Instant::now();
-        let mut tried = 0;
-        let mut delay = FIRST_DELAY;
+        // When it was last known that the host is there, or hoped.
+        let mut heard = begun;
+        let mut pace = Pace::default();
         loop {
-            tried += 1;
             let outcome = self.attempt(request).await;
-            let wait = match &outcome {
-                Ok(answer) => answer.wait(write),
-                Err(unreached) => unreached.wait(write, begun.elapsed()),
+            let again = match &outcome {
+                Ok(answer) => {
+                    heard = Instant::now();
+                    answer.again(write)
+                }
+                Err(unreached) => unreached.again(write, heard.elapsed()),
             };
-            if let Some(wait) = wait.filter(|_| tried < ATTEMPTS) {
-                tokio::time::sleep(wait.max(delay.mul_f64(0.75 + fastrand::f64() / 2.0))).await;
-                delay *= 2;
+            if let Some(pause) = again.and_then(|again| pace.pause(again, begun.elapsed(), fastrand::f64())) {
+                tokio::time::sleep(pause).await;
                 continue;
             }
             let answer = outcome.map_err(|unreached| azure_core::Error::new(ErrorKind::Other, unreached))?;
@@ -103,6 +112,40 @@ impl HttpClient for AzureHttp {
     }
 }
 
+/// Why a request is sent again, with the time that the server asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    Throttled(Duration),
+    Fault(Duration),
+}
+
+/// How often a request has failed.
+#[derive(Default)]
+struct Pace {
+    throttled: u32,
+    faults: u32,
+}
+
+impl Pace {
+    /// How long to wait before the next attempt, `since` after the first one began; `None` where there is none. `chance`
+    /// from 0 to 1 keeps those apart that failed together.
+    fn pause(&mut self, again: Again, since: Duration, chance: f64) -> Option<Duration> {
+        match again {
+            Again::Throttled(asked) => {
+                let delay = FIRST_THROTTLED.saturating_mul(1 << self.throttled.min(8)).min(LONGEST_THROTTLED);
+                self.throttled += 1;
+                let pause = asked.mul_f64(1.0 + chance / 4.0).max(delay.mul_f64(0.5 + chance / 2.0));
+                (since + pause <= THROTTLED).then_some(pause)
+            }
+            Again::Fault(asked) => {
+                let delay = FIRST_DELAY * (1 << self.faults.min(ATTEMPTS));
+                self.faults += 1;
+                (self.faults < ATTEMPTS).then(|| asked.max(delay.mul_f64(0.75 + chance / 2.0)))
+            }
+        }
+    }
+}
+
 struct Answer {
     status: u16,
     headers: Headers,
@@ -110,17 +153,16 @@ struct Answer {
 }
 
 impl Answer {
-    /// How long to wait before the request is sent again; `None` where it is not. A write is repeated only where the server
-    /// says that it did nothing.
-    fn wait(&self, write: bool) -> Option<Duration> {
-        match self.status {
-            429 => {}
-            408 | 500 | 502 | 503 | 504 if !write => {}
+    /// Whether the request may be sent again. A write is repeated only where the server says that it did nothing.
+    fn again(&self, write: bool) -> Option<Again> {
+        let why = match self.status {
+            429 => Again::Throttled,
+            408 | 500 | 502 | 503 | 504 if !write => Again::Fault,
             _ => return None,
-        }
+        };
         let asked = self.headers.get_optional_str(&RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
         let asked = asked.map_or(Duration::ZERO, Duration::from_secs);
-        (asked <= LONGEST_WAIT).then_some(asked)
+        (asked <= LONGEST_WAIT).then_some(why(asked))
     }
 }
 
@@ -189,9 +231,9 @@ impl Unreached {
         Self { host: host(request), cause, unknown_host: false, sent: false, pending: false }
     }
 
-    fn wait(&self, write: bool, since: Duration) -> Option<Duration> {
+    fn again(&self, write: bool, since: Duration) -> Option<Again> {
         let again = if self.sent { !write } else { since < CONNECTING };
-        again.then_some(Duration::ZERO)
+        again.then_some(Again::Fault(Duration::ZERO))
     }
 }
 
@@ -234,14 +276,15 @@ mod tests {
 
     #[test]
     fn a_write_is_sent_again_only_where_nothing_was_done() {
-        let seconds = |n| Some(Duration::from_secs(n));
+        let throttled = |n| Some(Again::Throttled(Duration::from_secs(n)));
+        let fault = |n| Some(Again::Fault(Duration::from_secs(n)));
         let rows = [
-            // status, Retry-After, then the wait of a reading and of a writing request
-            (429, None, seconds(0), seconds(0)),
-            (429, Some("2"), seconds(2), seconds(2)),
+            // status, Retry-After, then whether a reading and a writing request are sent again
+            (429, None, throttled(0), throttled(0)),
+            (429, Some("2"), throttled(2), throttled(2)),
             (429, Some("3600"), None, None),
-            (500, None, seconds(0), None),
-            (503, Some("1"), seconds(1), None),
+            (500, None, fault(0), None),
+            (503, Some("1"), fault(1), None),
             (401, None, None, None),
             (403, None, None, None),
             (409, None, None, None),
@@ -249,13 +292,51 @@ mod tests {
         ];
         for (status, retry_after, reading, writing) in rows {
             let answer = answer(status, retry_after);
-            assert_eq!((answer.wait(false), answer.wait(true)), (reading, writing), "{status} {retry_after:?}");
+            assert_eq!((answer.again(false), answer.again(true)), (reading, writing), "{status} {retry_after:?}");
         }
         let lost = |sent| Unreached { host: "h".into(), cause: "c".into(), unknown_host: false, sent, pending: false };
-        assert_eq!(lost(true).wait(true, Duration::ZERO), None);
-        assert_eq!(lost(true).wait(false, Duration::from_secs(15)), seconds(0));
-        assert_eq!(lost(false).wait(true, Duration::ZERO), seconds(0));
-        assert_eq!(lost(false).wait(false, CONNECTING), None);
+        assert_eq!(lost(true).again(true, Duration::ZERO), None);
+        assert_eq!(lost(true).again(false, Duration::from_secs(15)), fault(0));
+        assert_eq!(lost(false).again(true, Duration::ZERO), fault(0));
+        assert_eq!(lost(false).again(false, CONNECTING), None);
+    }
+
+    /// The pauses, in milliseconds, of a request that fails the same way each time and at once.
+    fn pauses(again: Again, chance: f64) -> Vec<u128> {
+        let (mut pace, mut since, mut pauses) = (Pace::default(), Duration::ZERO, Vec::new());
+        while let Some(pause) = pace.pause(again, since, chance) {
+            since += pause;
+            pauses.push(pause.as_millis());
+        }
+        pauses
+    }
+
+    #[test]
+    fn throttling_is_sat_out_for_a_minute_and_other_faults_for_four_attempts() {
+        let throttled = |seconds| Again::Throttled(Duration::from_secs(seconds));
+        let fault = |seconds| Again::Fault(Duration::from_secs(seconds));
+        let rows: [(Again, f64, &[u128]); 8] = [
+            (throttled(0), 1.0, &[1000, 2000, 4000, 8000, 16_000, 16_000]),
+            (throttled(0), 0.0, &[500, 1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000, 8000]),
+            (throttled(10), 0.0, &[10_000; 6]),
+            (throttled(10), 1.0, &[12_500, 12_500, 12_500, 12_500]),
+            (throttled(30), 0.0, &[30_000, 30_000]),
+            (throttled(30), 1.0, &[37_500]),
+            (fault(0), 0.5, &[200, 400, 800]),
+            (fault(1), 0.5, &[1000, 1000, 1000]),
+        ];
+        for (again, chance, expected) in rows {
+            assert_eq!(pauses(again, chance), expected, "{again:?} {chance}");
+        }
+    }
+
+    #[test]
+    fn throttling_in_between_takes_no_attempt_from_other_faults() {
+        let mut pace = Pace::default();
+        let mut pause = |again| pace.pause(again, Duration::from_secs(20), 0.5).is_some();
+        let (throttled, fault) = (Again::Throttled(Duration::ZERO), Again::Fault(Duration::ZERO));
+        let failed = [throttled, throttled, throttled, throttled, fault, fault, throttled, fault, fault];
+        assert_eq!(failed.map(&mut pause), [true, true, true, true, true, true, true, true, false]);
     }
 
     #[tokio::test]

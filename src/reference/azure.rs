@@ -18,9 +18,7 @@ impl Name {
     pub fn parse(id: &str) -> Result<Self, String> {
         let (vault, secret) = match id.split_once("://") {
             Some(("https", rest)) => match rest.split_once("/secrets/") {
-                Some((host, secret)) if !host.is_empty() && !host.contains('/') => {
-                    (Some(format!("https://{host}")), secret)
-                }
+                Some((host, secret)) if is_host(host) => (Some(format!("https://{host}")), secret),
                 _ => {
                     return Err(
                         "is no identifier of a secret; it looks like `https://VAULT.vault.azure.net/secrets/NAME`"
@@ -40,6 +38,12 @@ impl Name {
         }
         Ok(Self { vault, secret: secret.to_owned() })
     }
+}
+
+/// A host with perhaps a port, and nothing that a URL could hold beside it: no user, no password, no path.
+#[must_use]
+pub fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c))
 }
 
 /// The version at the end of an https identifier.
@@ -100,6 +104,8 @@ mod tests {
             ("http://v.vault.azure.net/secrets/app", "no https identifier"),
             ("https://v.vault.azure.net/keys/app", "no identifier of a secret"),
             ("app-*", "`*`"),
+            ("https://user:fake@v.vault.azure.net/secrets/app", "no identifier"),
+            ("https://evil\\.vault.azure.net/secrets/app", "no identifier"),
             ("https://v.vault.azure.net/secrets/app/1?version=2", "twice"),
         ] {
             let error = parse(Provider::Azure, line).unwrap_err();

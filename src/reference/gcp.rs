@@ -34,14 +34,13 @@ impl Name {
         if secret.contains('*') {
             return Err("holds a `*`; this version reads and writes one secret an entry, by its whole name".to_owned());
         }
-        let word = |text: &str, also: &str| {
-            !text.is_empty() && text.len() <= 255 && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
-        };
-        if !word(secret, "_-") {
+        let fits =
+            (1..=255).contains(&secret.len()) && secret.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+        if !fits {
             return Err("is no name of a Google secret: 1 to 255 letters, digits, `_` and `-`".to_owned());
         }
-        // A domain-scoped project id holds a colon and dots: `example.com:project`.
-        if project.is_some_and(|project| !word(project, "-.:")) || location.is_some_and(|location| !word(location, "-"))
+        if project.is_some_and(|project| !is_project(project))
+            || location.is_some_and(|location| !is_location(location))
         {
             return Err("names no project or location".to_owned());
         }
@@ -51,6 +50,23 @@ impl Name {
             secret: secret.to_owned(),
         })
     }
+}
+
+/// A project's id or number. A domain-scoped id holds a colon and dots: `example.com:project`
+/// ([projects](https://cloud.google.com/resource-manager/docs/creating-managing-projects)).
+#[must_use]
+pub fn is_project(text: &str) -> bool {
+    text.len() <= 100
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
+}
+
+/// The name of a location, such as `europe-west3`.
+#[must_use]
+pub fn is_location(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 /// `…/versions/V` at the end of a resource name. `latest` is what is meant without one.

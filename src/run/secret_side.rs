@@ -1,13 +1,13 @@
 //! The side of the secret as it receives: the payload that is there, and the one that shall be there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Run;
 use crate::config::Config;
 use crate::document::{self, Document, Fault, Format};
 use crate::error::{Failure, Kind, Problem};
 use crate::plan::{self, Change, Plan};
-use crate::reference::Reference;
+use crate::reference::{Pin, Reference};
 use crate::secret::{Key, Secret, Variables};
 use crate::store::{self, Form, Overtaken, Payload, Snapshot};
 
@@ -74,35 +74,43 @@ pub(super) fn variables(document: &Document) -> Variables {
 }
 
 /// Puts back into `document` what others had added or changed in versions that ours was written over, and tells whether
-/// there was anything. Names that this run means to change are left to its plan. What is absent there is no removal: that
-/// writer may have started from an older version.
+/// there was anything. Of several that changed one name the newest counts. Names that this run means to change are left to
+/// its plan. What is absent there is no removal: that writer may have started from an older version. `rescued` remembers
+/// from round to round what this run itself put back.
 pub(super) fn rescue(
     config: &Config,
     which: &Reference,
     document: &mut Document,
     overtaken: &[Overtaken],
     intended: &BTreeSet<Key>,
+    rescued: &mut HashMap<String, Secret>,
 ) -> Result<bool, Failure> {
     let values = |document: &Document| document.members().into_iter().collect::<HashMap<_, _>>();
-    let mut rescued = false;
-    for Overtaken { base, theirs } in overtaken {
+    let now = values(document);
+    let mut decided = HashSet::new();
+    let mut changed = false;
+    for Overtaken { base, theirs } in overtaken.iter().rev() {
         let base = values(&self::document(config, which, base.as_ref())?);
-        let theirs = self::document(config, which, Some(theirs))?;
-        let now = values(document);
+        let pinned = Reference { pin: Pin::Version(theirs.version.0.clone()), ..which.clone() };
+        let theirs = self::document(config, &pinned, Some(theirs))?;
         for (name, value) in theirs.members() {
             let mine = Key::new(&name).is_some_and(|key| intended.contains(&key));
-            let changed_there = base.get(&name) != Some(&value);
-            let untouched_here = now.get(&name) == base.get(&name);
-            if !mine && changed_there && untouched_here {
+            if mine || base.get(&name) == Some(&value) || !decided.insert(name.clone()) {
+                continue;
+            }
+            let here = now.get(&name);
+            let untouched = here == base.get(&name) || (here.is_some() && here == rescued.get(&name));
+            if untouched && here != Some(&value) {
                 document.graft(&name, &theirs).map_err(|fault| {
                     let what = format!("the secret `{which}` cannot take what another run wrote into it: {fault}");
                     Failure::new(Kind::Partial, what).help(fault.help(&which.id))
                 })?;
-                rescued = true;
+                rescued.insert(name, value);
+                changed = true;
             }
         }
     }
-    Ok(rescued)
+    Ok(changed)
 }
 
 /// The payload after the plan, read back and within the store's limit; `None` where nothing changes. `rescued`: the

@@ -28,6 +28,7 @@ use crate::config;
 use crate::effects::Effects;
 use crate::error::{Failure, Kind};
 use crate::reference::{Entry, Pin, Reference, gcp};
+use crate::secret::Secret;
 use name::{Name, check_version, number};
 use transport::Transport;
 use trouble::{Operation, Trouble};
@@ -46,6 +47,8 @@ pub struct Gcp {
     locations: Vec<String>,
     allowed: Allowed,
     effects: Effects,
+    /// What the login is made of and no log may show.
+    secrets: Vec<Secret>,
     /// By the entry's id.
     seen: RefCell<HashMap<String, Seen>>,
 }
@@ -90,14 +93,21 @@ impl Gcp {
     ) -> Result<Self, Failure> {
         let login = Login::new(&settings.login.way, workspace).await?;
         let project = settings.project.clone().or_else(|| login.project().map(str::to_owned));
+        let secrets = login.secrets();
         let transport = Transport::new(http, login, settings.endpoint.clone());
         let client = SecretManagerService::from_stub::<Transport>(transport);
         let locations = settings.locations.clone();
-        let gcp = Self { client, project, locations, allowed, effects, seen: RefCell::default() };
+        let gcp = Self { client, project, locations, allowed, effects, secrets, seen: RefCell::default() };
         for entry in entries {
             gcp.name(&entry.reference)?;
         }
         Ok(gcp)
+    }
+
+    /// What has to be masked: see [`Login::secrets`].
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.secrets.clone()
     }
 
     fn name(&self, which: &Reference) -> Result<Name, Failure> {
@@ -139,19 +149,24 @@ impl Gcp {
         }
     }
 
-    /// The version that counts: `latest`, but never an older one than ours, and the newest that can be read where
-    /// `latest` cannot.
+    /// The version that counts: `latest`, but never an older one than ours, and where `latest` cannot be read, ours or else
+    /// the newest that can be.
     async fn current(&self, which: &Reference, name: &Name) -> Result<Option<Snapshot>, Failure> {
         let Seen { written, .. } = self.seen(which);
         self.note(which, |seen| seen.newest = 0);
         let mut read = self.access(name, "latest").await;
         let behind = match &read {
             Ok(read) => read.number < written,
-            Err(Unread::Missing) => written > 0,
-            Err(_) => false,
+            // What cannot be read says no number: it may be one from before ours, as may all that a list brings.
+            Err(Unread::Missing | Unread::Blocked(_)) => written > 0,
+            Err(Unread::Failure(_)) => false,
         };
         if behind {
-            read = self.access(name, &written.to_string()).await;
+            let ours = self.access(name, &written.to_string()).await;
+            // Ours is gone as well, or another secret took its place: what `latest` said stands.
+            if !matches!((&read, &ours), (Err(Unread::Blocked(_)), Err(Unread::Missing))) {
+                read = ours;
+            }
         }
         match read {
             Ok(read) => Ok(Some(snapshot(read, None))),

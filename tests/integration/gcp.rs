@@ -250,8 +250,12 @@ fn a_service_account_key_signs_its_own_token_and_brings_its_project() {
     std::fs::write(cloud.room.path("gha-creds-f4ke.json"), key_file()).unwrap();
     run().env(variable, "/home/runner/work/app/app/gha-creds-f4ke.json").expect(0);
     run().env(variable, "gha-creds-f4ke.json").expect(0);
+    // The key of the file is masked, line by line, like one that is given.
+    let done = run().github().env(variable, elsewhere.to_str().unwrap()).expect(0);
+    let line = include_str!("../data/rsa-2048.pkcs8.base64").lines().next().unwrap();
+    assert!(done.masks.contains(line), "{:?}", done.masks);
 
-    cloud.calls(&[ACCESS; 4]);
+    cloud.calls(&[ACCESS; 5]);
     for request in cloud.double.seen() {
         let header = request.header("authorization").unwrap_or_default();
         assert_eq!(header.split('.').count(), 3, "no signed token");

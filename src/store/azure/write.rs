@@ -11,8 +11,12 @@ use crate::error::{Failure, Kind};
 use crate::reference::Reference;
 use crate::store::{Payload, told};
 
-/// How often a version is written while it is not known whether it was.
+/// How often a version is written that was not there when its answer was lost.
 const WRITES: u32 = 4;
+/// Before each look for a write whose answer was lost, in milliseconds: the vault may still be at it.
+const LOST: [u64; 3] = [100, 400, 1000];
+/// The same for one that was not answered in time.
+const LATE: [u64; 5] = [100, 400, 1000, 3000, 5000];
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is written, with what was there before.
@@ -37,16 +41,13 @@ impl Write<'_> {
         let Self { vault, name, which, .. } = *self;
         let begun = Instant::now();
         let mut tried = 0;
-        // A request that was given up may still arrive.
-        let mut late = false;
         loop {
             self.effects.may(format!("the secret `{}` may have been written", which.id));
             let trouble = match vault.set(name, &self.payload.text, self.carried).await {
                 Ok(version) => return Ok(Some(self.done(version))),
                 Err(trouble) => trouble,
             };
-            late |= trouble.is_pending();
-            if !trouble.is_ambiguous() && !late {
+            if !trouble.is_ambiguous() {
                 self.effects.did_not();
             }
             match trouble.conflict() {
@@ -64,17 +65,20 @@ impl Write<'_> {
                 Some(Conflict::Deleted | Conflict::Untold) if self.recover => return Ok(None),
                 Some(conflict) => return self.deleted(conflict).await,
                 None if trouble.is_ambiguous() => {
-                    if let Some(version) = self.look().await.map_err(|failure| unknown(failure, which))? {
+                    let pauses = if trouble.is_pending() { LATE.as_slice() } else { LOST.as_slice() };
+                    if let Some(version) = self.look_for(pauses).await.map_err(|failure| unknown(failure, which))? {
                         return Ok(Some(self.done(version)));
                     }
-                    if !late {
-                        self.effects.did_not();
+                    // What is still under way may arrive at any later moment, and a second one would not undo it: the
+                    // doubt stays.
+                    if trouble.is_pending() {
+                        return Err(trouble.failure());
                     }
+                    self.effects.did_not();
                     tried += 1;
                     if tried == WRITES {
                         return Err(trouble.failure());
                     }
-                    tokio::time::sleep(Duration::from_millis(200 << tried)).await;
                 }
                 None => return Err(trouble.failure()),
             }
@@ -96,6 +100,17 @@ impl Write<'_> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Looks after each of these pauses.
+    async fn look_for(&self, pauses: &[u64]) -> Result<Option<String>, Failure> {
+        for pause in pauses {
+            tokio::time::sleep(Duration::from_millis(*pause)).await;
+            if let Some(version) = self.look().await? {
+                return Ok(Some(version));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the answer was lost and not the write: a version that was not there before holds what was to be written.

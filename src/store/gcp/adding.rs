@@ -15,9 +15,11 @@ use crate::store::{Payload, not_found, told};
 
 /// How often a version is added anew when nobody knows what became of it, and it is not there.
 const ADD_TRIES: usize = 3;
+/// The pauses, in milliseconds, after which a secret is created anew when nobody knows what became of it.
+const CREATE_PAUSES: [u64; 3] = [300, 1000, 3000];
 
 impl Gcp {
-    /// Makes the secret; `false` where it exists by now.
+    /// Makes the secret; `false` where it exists by now. An answer that got lost leaves it open who made it.
     async fn create(&self, which: &Reference, name: &Name) -> Result<bool, Failure> {
         let secret = match (&name.location, self.locations.as_slice()) {
             // A regional secret lies where its name says.
@@ -32,19 +34,31 @@ impl Gcp {
             }
         };
         let request = self.client.create_secret().set_parent(name.parent()).set_secret_id(&name.secret);
-        self.effects.may(format!("the secret `{}` may have been created", which.id));
-        match request.set_secret(secret).send().await {
-            Ok(_) => {
+        let request = request.set_secret(secret);
+        let doubt = format!("the secret `{}` may have been created", which.id);
+        self.effects.may(&doubt);
+        let mut pauses = CREATE_PAUSES.iter();
+        let mut ambiguous = false;
+        loop {
+            let Err(error) = request.clone().send().await else {
                 self.effects.did(format!("the secret `{}` was created", which.id));
-                Ok(true)
-            }
-            Err(error) => {
-                let trouble = Trouble::new(Operation::Create, name, None, &error);
-                if !trouble.is_ambiguous() {
-                    self.effects.did_not();
+                return Ok(true);
+            };
+            let trouble = Trouble::new(Operation::Create, name, None, &error);
+            if trouble.is_ambiguous() {
+                ambiguous = true;
+                if let Some(pause) = pauses.next() {
+                    tokio::time::sleep(Duration::from_millis(*pause)).await;
+                    continue;
                 }
-                if trouble.is(Code::AlreadyExists) { Ok(false) } else { Err(trouble.failure()) }
             }
+            if ambiguous {
+                // For good: what is added next has doubts of its own, which take the place of this one.
+                self.effects.did(doubt);
+            } else {
+                self.effects.did_not();
+            }
+            return if trouble.is(Code::AlreadyExists) { Ok(false) } else { Err(trouble.failure()) };
         }
     }
 
@@ -98,7 +112,7 @@ impl Gcp {
 
     /// Looks whether a version that nobody answered for was made: the call has no id of its own to ask for, but the
     /// numbers behind `base` are few, and a read by number misses nothing. A foreign version with the same payload does
-    /// just as well.
+    /// just as well, but ours may come after it: the last one is taken, so that whatever lies before it is looked at.
     async fn look_for(
         &self,
         name: &Name,
@@ -106,15 +120,15 @@ impl Gcp {
         payload: &Payload,
         trouble: &Trouble,
     ) -> Result<Option<u64>, Failure> {
-        let mut next = base + 1;
+        let (mut next, mut found) = (base + 1, None);
         // The service may still be at it.
         let pauses: &[u64] = if trouble.is_pending() { &[100, 400, 1000, 3000, 5000] } else { &[100, 400, 1000] };
         for pause in pauses {
             tokio::time::sleep(Duration::from_millis(*pause)).await;
             loop {
                 match self.access(name, &next.to_string()).await {
-                    Ok(read) if read.payload.text == payload.text => return Ok(Some(next)),
-                    Ok(_) | Err(Unread::Blocked(_)) => next += 1,
+                    Ok(read) if read.payload.text == payload.text => found = Some(next),
+                    Ok(_) | Err(Unread::Blocked(_)) => {}
                     Err(Unread::Missing) => break,
                     Err(Unread::Failure(failure)) => {
                         let mut problems = trouble.failure().problems;
@@ -124,9 +138,13 @@ impl Gcp {
                         return Err(Failure { kind: Kind::Partial, problems });
                     }
                 }
+                next += 1;
+            }
+            if found.is_some() {
+                break;
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// A first version: into a secret that has none yet, or into one that is made for it.

@@ -31,9 +31,21 @@ const CONNECT_BUDGET: Duration = Duration::from_secs(8);
 const BUDGET: Duration = Duration::from_secs(30);
 /// How often a call is made that fails for a while.
 const ATTEMPTS: u32 = 5;
-/// How often a call is made that comes too often: two writes a second are allowed for one secret
-/// ([quotas](https://cloud.google.com/secret-manager/quotas)), and others write it too.
-const THROTTLED_ATTEMPTS: u32 = 8;
+/// Calls that come too often are given up where the next one would be later than this: two writes a second are allowed
+/// for one secret ([quotas](https://cloud.google.com/secret-manager/quotas)), and others write it too, so that it takes
+/// time and not a number of attempts until it is our turn.
+const THROTTLED_BUDGET: Duration = Duration::from_secs(60);
+/// The most that a service may ask to be left alone for.
+const ASKED: Duration = Duration::from_secs(10);
+/// The same where it throttles.
+const THROTTLED_ASKED: Duration = Duration::from_secs(30);
+/// The least pause where it throttles, whatever it asks for and chance gives.
+const THROTTLED_PAUSE: Duration = Duration::from_millis(100);
+/// A pause is any up to this ([full jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)),
+/// which doubles from failure to failure.
+const FIRST_CEILING: Duration = Duration::from_millis(300);
+/// What it grows to at most.
+const LAST_CEILING: Duration = Duration::from_secs(8);
 
 /// The transport of the SDK's client.
 pub(super) struct Transport {
@@ -79,26 +91,18 @@ impl Transport {
     async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<Response<T>> {
         let url = self.url(&call);
         let start = Instant::now();
-        let mut ceiling = Duration::from_millis(300);
-        for attempt in 1.. {
+        let mut patience = Patience::default();
+        loop {
             let error = match self.attempt(&call, &url).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let again = match retry(&error) {
-                Retry::Never => false,
-                Retry::Throttled => attempt < THROTTLED_ATTEMPTS,
-                Retry::NotSent => attempt < ATTEMPTS && start.elapsed() < CONNECT_BUDGET,
-                Retry::Unknown => call.repeatable && attempt < ATTEMPTS && start.elapsed() < BUDGET,
-            };
-            if !again {
-                return Err(error);
+            let retry = retry(&error).of(call.repeatable);
+            match patience.pause(retry, start.elapsed(), retry_after(&error), fastrand::f64()) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(error),
             }
-            let wait = retry_after(&error).unwrap_or_else(|| ceiling.mul_f64(fastrand::f64()));
-            tokio::time::sleep(wait).await;
-            ceiling = (ceiling * 2).min(Duration::from_secs(8));
         }
-        Err(Error::exhausted("no attempt is left"))
     }
 
     async fn attempt<T: DeserializeOwned>(&self, call: &Call<'_>, url: &str) -> Result<Response<T>> {
@@ -160,10 +164,11 @@ impl SecretManagerService for Transport {
         self.get(&request.parent, tail).await
     }
 
-    /// Made again also where nobody knows what became of it: the worst answer is that the secret exists by now.
+    /// Never made again where nobody knows what became of it: the caller has to know that it may be ours which is found
+    /// to exist.
     async fn create_secret(&self, request: CreateSecretRequest, _: RequestOptions) -> Result<Response<Secret>> {
         let tail = format!("/secrets?secretId={}", escaped(&request.secret_id));
-        self.post((&request.parent, tail), &request.secret.unwrap_or_default(), true).await
+        self.post((&request.parent, tail), &request.secret.unwrap_or_default(), false).await
     }
 
     /// Never made again where nobody knows what became of it: each call that arrives makes a version.
@@ -225,7 +230,7 @@ fn code(status: u16) -> Code {
 }
 
 /// What a failed call allows.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retry {
     /// It will fail again.
     Never,
@@ -235,6 +240,46 @@ enum Retry {
     NotSent,
     /// It may go well the next time, and may have been done.
     Unknown,
+}
+
+impl Retry {
+    /// The same for a call that may be `repeatable` when nobody knows what became of it.
+    fn of(self, repeatable: bool) -> Self {
+        if self == Self::Unknown && !repeatable { Self::Never } else { self }
+    }
+}
+
+/// How often one call has failed so far, and when it is given up.
+#[derive(Default)]
+struct Patience {
+    throttles: u32,
+    /// The failures that were no throttling.
+    faults: u32,
+    /// The time that throttling took; other failures are given none the less for it.
+    throttled: Duration,
+}
+
+impl Patience {
+    /// How long to wait before the next attempt; `None` where there shall be none. `elapsed` is the time since the first
+    /// attempt, `asked` what the service wants, `chance` lies between 0 and 1.
+    fn pause(&mut self, retry: Retry, elapsed: Duration, asked: Option<Duration>, chance: f64) -> Option<Duration> {
+        let grown = |times: u32| FIRST_CEILING.saturating_mul(1 << times.min(16)).min(LAST_CEILING).mul_f64(chance);
+        if retry == Retry::Throttled {
+            // On top of what is asked for: others were told the same, and would all come back at once.
+            let pause = asked.unwrap_or_default().min(THROTTLED_ASKED) + grown(self.throttles).max(THROTTLED_PAUSE);
+            self.throttles += 1;
+            self.throttled += pause;
+            return (elapsed + pause <= THROTTLED_BUDGET).then_some(pause);
+        }
+        let budget = match retry {
+            Retry::NotSent => CONNECT_BUDGET,
+            Retry::Unknown => BUDGET,
+            Retry::Never | Retry::Throttled => return None,
+        };
+        let pause = asked.map_or_else(|| grown(self.faults), |asked| asked.min(ASKED));
+        self.faults += 1;
+        (self.faults < ATTEMPTS && elapsed.saturating_sub(self.throttled) < budget).then_some(pause)
+    }
 }
 
 fn retry(error: &Error) -> Retry {
@@ -247,10 +292,10 @@ fn retry(error: &Error) -> Retry {
     }
 }
 
-/// The wait that the service asks for, up to 10 seconds, in whole seconds.
+/// The wait that the service asks for, in whole seconds.
 fn retry_after(error: &Error) -> Option<Duration> {
     let seconds = error.http_headers()?.get(RETRY_AFTER)?.to_str().ok()?.trim().parse::<u64>().ok()?;
-    Some(Duration::from_secs(seconds.min(10)))
+    Some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -320,13 +365,53 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_that_is_asked_for_is_bounded() {
+    fn the_wait_that_is_asked_for_is_heard() {
         let error = |value: &str| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(value).unwrap())]);
             Error::http(429, headers, Default::default())
         };
         assert_eq!(retry_after(&error("2")), Some(Duration::from_secs(2)));
-        assert_eq!(retry_after(&error("3600")), Some(Duration::from_secs(10)));
         assert_eq!(retry_after(&error("Wed, 21 Oct 2026 07:28:00 GMT")), None);
+    }
+
+    /// The pauses until a call is given up that fails at once each time.
+    fn pauses(retry: Retry, asked: Option<u64>, chance: f64) -> Vec<Duration> {
+        let mut patience = Patience::default();
+        let mut all: Vec<Duration> = Vec::new();
+        while let Some(pause) = patience.pause(retry, all.iter().sum(), asked.map(Duration::from_secs), chance) {
+            all.push(pause);
+        }
+        all
+    }
+
+    #[test]
+    fn throttling_is_borne_for_a_minute_whatever_it_asks_for() {
+        for asked in [None, Some(0), Some(1), Some(7), Some(u64::MAX)] {
+            for chance in [0.0, 0.5, 0.999] {
+                let pauses = pauses(Retry::Throttled, asked, chance);
+                let all: Duration = pauses.iter().sum();
+                assert!(all <= Duration::from_secs(60), "{asked:?} {chance}: {all:?}");
+                assert!(all >= Duration::from_secs(30), "{asked:?} {chance}: {all:?}");
+                assert!(pauses.iter().all(|pause| *pause >= Duration::from_millis(100)), "{asked:?} {chance}");
+                assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(38)), "{asked:?} {chance}");
+            }
+        }
+        assert!(pauses(Retry::Throttled, Some(7), 0.0).iter().all(|pause| *pause >= Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn other_failures_have_five_attempts_also_after_throttling() {
+        assert_eq!(pauses(Retry::Unknown, None, 0.5).len(), 4);
+        assert_eq!(pauses(Retry::Unknown, Some(3600), 0.5), [Duration::from_secs(10); 3]);
+        assert_eq!(pauses(Retry::NotSent, None, 0.5).len(), 4);
+        assert!(pauses(Retry::Never, None, 0.5).is_empty());
+        assert!(pauses(Retry::Unknown.of(false), None, 0.5).is_empty());
+
+        let mut patience = Patience::default();
+        let mut elapsed = Duration::ZERO;
+        while let Some(pause) = patience.pause(Retry::Throttled, elapsed, None, 0.5) {
+            elapsed += pause;
+        }
+        assert!(patience.pause(Retry::Unknown, elapsed, None, 0.5).is_some());
     }
 }

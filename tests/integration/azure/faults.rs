@@ -23,9 +23,10 @@ fn passing() -> Vec<Fault> {
     ]
 }
 
+/// Of throttling only the one that is not waited for: the others are sat out for a minute, which is too long for a test.
 fn staying() -> Vec<Fault> {
     let mut faults = passing();
-    faults.retain(|fault| !matches!(fault, Fault::Slow(_)));
+    faults.retain(|fault| !matches!(fault, Fault::Slow(_) | Fault::Throttle(_) | Fault::Status(429, ..)));
     faults.extend([Fault::Garbage, Fault::Html(200), Fault::Throttle(Some(Duration::from_secs(3600)))]);
     faults
 }
@@ -74,6 +75,47 @@ fn a_push_sits_out_what_passes() {
         assert_eq!(cloud.versions(), 2, "one new version and no more: {operation}: {fault:?}");
         done.output("secret-version", &cloud.newest());
         assert!(done.annotations_of("warning").is_empty(), "nothing is to be worried about: {}", done.text());
+    });
+}
+
+#[test]
+fn a_window_of_throttling_is_sat_out() {
+    each(vec!["GetSecret", "SetSecret"], |operation| {
+        let cloud = Cloud::holding(ONE);
+        cloud.double.fail(operation, When::Next(5), Fault::Throttle(None));
+        cloud.push("A=fake-one-new\n").expect(0);
+        assert_eq!((cloud.json()["A"].as_str(), cloud.versions()), (Some("fake-one-new"), 2), "{operation}");
+    });
+}
+
+#[test]
+fn a_write_that_is_not_answered_in_time_is_looked_for_and_not_made_twice() {
+    const LATER: Fault = Fault::Slow(Duration::from_secs(30));
+    // Done at once and answered late; done between the first look and the second; never done.
+    let rows = [
+        ("safe", LATER, None, 0),
+        ("none", LATER, None, 0),
+        ("safe", Fault::Hang, Some(("ListVersions", 3)), 0),
+        ("none", Fault::Hang, Some(("GetSecret", 4)), 0),
+        ("safe", Fault::Hang, None, 8),
+        ("none", Fault::Hang, None, 8),
+    ];
+    each(rows.to_vec(), |(concurrency, fault, arrives, code)| {
+        let cloud = Cloud::holding(ONE);
+        cloud.double.fail("SetSecret", 1, fault);
+        if let Some((look, nth)) = arrives {
+            cloud.double.on(look, nth, |vault| drop(vault.put("app", r#"{"A":"fake-one-new","B":"fake-two-old"}"#)));
+        }
+        let done = cloud.push("A=fake-one-new\n").input("concurrency", concurrency).github().expect(code);
+        let row = format!("{concurrency} {arrives:?} {code}");
+        assert_eq!(cloud.double.count("SetSecret"), 1, "{row}");
+        if code == 0 {
+            done.output("secret-version", &cloud.newest());
+            assert_eq!((cloud.json()["A"].as_str(), cloud.versions()), (Some("fake-one-new"), 2), "{row}");
+        } else {
+            done.says(&["the secret `app` may have been written", "no answer in time", "help: "]);
+            assert_eq!(cloud.versions(), 1, "{row}");
+        }
     });
 }
 

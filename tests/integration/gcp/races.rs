@@ -8,7 +8,7 @@ use envsync_doubles::gcp::{SecretManager, VersionState};
 use envsync_doubles::{Fault, Handle, When};
 use serde_json::{Value, json};
 
-use super::{ACCESS, ADD, APP, CREATE, Cloud};
+use super::{ACCESS, ADD, APP, CREATE, Cloud, LIST};
 
 /// What another writer does that reads, changes one member, and writes.
 fn set(double: &Handle<SecretManager>, key: &str, value: &str) {
@@ -173,6 +173,49 @@ fn a_write_that_nobody_answered_for_is_found_behind_a_foreign_one() {
 }
 
 #[test]
+fn a_foreign_version_that_equals_ours_hides_no_other_one() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.on(ADD, 1, |double| {
+        double.put("app", r#"{"A":"fake-new-a","B":"fake-value-b"}"#);
+        set(double, "C", "fake-value-c");
+    });
+    cloud.double.fail(ADD, 1, Fault::ResetAfter);
+    cloud.push("A=fake-new-a\n").expect(0).output("secret-version", "5");
+    assert_eq!(cloud.double.payload("app", "4"), cloud.double.payload("app", "2"));
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-value-b", "C": "fake-value-c"}));
+}
+
+#[test]
+fn our_own_version_counts_where_a_latest_that_lags_cannot_be_read() {
+    let cloud = Cloud::with(&[APP]);
+    cloud.double.on(ADD, 1, |double| {
+        double.put("app", r#"{"A":"fake-value-a","C":"fake-value-c"}"#);
+        let version = double.put("app", "{}");
+        double.set_state("app", &version, VersionState::Disabled);
+        double.lag("app", 1);
+    });
+    cloud.push("A=fake-new-a\n").expect(0).output("secret-version", "5");
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-value-b", "C": "fake-value-c"}));
+    assert_eq!(cloud.double.count(LIST), 0);
+}
+
+#[test]
+fn a_creation_of_unknown_fate_is_said_to_be_one() {
+    // It was made by the call that nobody answered; what follows is refused.
+    let cloud = Cloud::new();
+    cloud.double.fail(CREATE, 1, Fault::ResetAfter);
+    cloud.double.fail(ADD, 2, Fault::AccessDenied);
+    let done = cloud.push("A=fake-new-a\n").expect(8);
+    done.says(&["the secret `app` may have been created", "secretmanager.versions.add"]);
+    assert_eq!(cloud.double.count(CREATE), 2);
+    // The same, and the second creation is refused.
+    let cloud = Cloud::new();
+    cloud.double.fail(CREATE, 1, Fault::ResetAfter);
+    cloud.double.fail(CREATE, 2, Fault::AccessDenied);
+    cloud.push("A=fake-new-a\n").expect(8).says(&["the secret `app` may have been created"]);
+}
+
+#[test]
 fn a_write_that_did_not_arrive_is_made_again() {
     for fault in [Fault::ResetBefore, Fault::Garbage, Fault::Html(502), Fault::status(503, "UNAVAILABLE", "fake")] {
         let cloud = Cloud::with(&[APP]);
@@ -213,4 +256,23 @@ fn what_was_done_before_a_failure_is_said() {
     // The first call finds no secret; the ones after its creation are refused.
     cloud.double.fail(ADD, 2, Fault::AccessDenied);
     cloud.push("A=fake-new-a\n").expect(8).says(&["the secret `app` was created", "secretmanager.versions.add"]);
+}
+
+/// Whatever order they are found in: the value that was written last is the one that everybody read.
+#[test]
+fn of_several_foreign_values_of_one_variable_the_newest_stays() {
+    let with_b = |value: &str| format!(r#"{{"A":"fake-value-a","B":"{value}"}}"#);
+    let cloud = Cloud::with(&[APP]);
+    let (first, second) = (with_b("fake-foreign-1"), with_b("fake-foreign-2"));
+    cloud.double.on(ADD, 1, move |double| {
+        double.put("app", &first);
+        double.put("app", &second);
+    });
+    let third = with_b("fake-foreign-3");
+    // The second write is the repair: here somebody is in between once more.
+    cloud.double.on(ADD, 2, move |double| {
+        double.put("app", &third);
+    });
+    cloud.push("A=fake-new-a\n").expect(0);
+    assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-foreign-3"}));
 }

@@ -12,14 +12,12 @@ const ECHO: &str = "hunter2-fake-echo";
 
 #[test]
 fn every_fault_at_every_call_is_told() {
-    let zero = Some(Duration::ZERO);
     let told = |status, code| Fault::status(status, code, ECHO);
-    let rows: [(Fault, i32, &str); 9] = [
+    let rows: [(Fault, i32, &str); 8] = [
         (told(401, "UNAUTHENTICATED"), 3, "refused the login"),
         (Fault::AccessDenied, 4, "secretmanager."),
         (told(400, "INVALID_ARGUMENT"), 2, "INVALID_ARGUMENT"),
         (told(400, "FAILED_PRECONDITION"), 6, "FAILED_PRECONDITION"),
-        (Fault::Throttle(zero), 7, "throttled"),
         (told(409, "ABORTED"), 7, "ABORTED"),
         (told(501, "UNIMPLEMENTED"), 7, "UNIMPLEMENTED"),
         (Fault::Html(404), 7, "is not Google Secret Manager"),
@@ -38,6 +36,27 @@ fn every_fault_at_every_call_is_told() {
             assert_eq!(versions, if operation == CREATE { 0 } else { 2 }, "{operation} {fault:?}");
         }
     }
+}
+
+#[test]
+fn throttling_without_an_end_is_given_up() {
+    // Of two such pauses only one fits into the time that there is for it. At once, because each waits that long.
+    let long = Some(Duration::from_secs(3600));
+    std::thread::scope(|scope| {
+        for operation in [ACCESS, ADD, CREATE, LIST] {
+            scope.spawn(move || {
+                let cloud = if operation == CREATE { Cloud::new() } else { Cloud::with(&[APP, APP]) };
+                if operation == LIST {
+                    cloud.double.set_state("app", "2", VersionState::Disabled);
+                }
+                cloud.double.fail(operation, When::Always, Fault::Throttle(long));
+                cloud.push("A=fake-new-a\n").expect(7).says(&["throttled", "nothing was changed"]);
+                let versions = cloud.double.versions("app").len();
+                assert_eq!(versions, if operation == CREATE { 0 } else { 2 }, "{operation}");
+                assert_eq!(cloud.double.count(operation), 2);
+            });
+        }
+    });
 }
 
 #[test]
