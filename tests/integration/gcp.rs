@@ -248,7 +248,7 @@ fn a_service_account_key_signs_its_own_token_and_brings_its_project() {
     run().env(variable, elsewhere.to_str().unwrap()).expect(0).says(&[variable]);
     // As another action leaves it: in the workspace, by the path that it has outside of the container.
     std::fs::write(cloud.room.path("gha-creds-f4ke.json"), key_file()).unwrap();
-    run().env(variable, "/home/runner/work/app/app/gha-creds-f4ke.json").expect(0);
+    run().env(variable, "/__w/app/app/gha-creds-f4ke.json").expect(0);
     run().env(variable, "gha-creds-f4ke.json").expect(0);
     // The key of the file is masked, line by line, like one that is given.
     let done = run().github().env(variable, elsewhere.to_str().unwrap()).expect(0);

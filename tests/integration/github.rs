@@ -239,3 +239,13 @@ fn inputs_with_a_dash_are_accepted() {
     let run = Run::new().github().seed("app", &app()).input("env-file", "other.env");
     run.expect(0).output("env-file", "other.env");
 }
+
+/// The page is an extra: what was written stays written, and the job goes on.
+#[test]
+fn a_summary_that_cannot_be_written_is_a_warning() {
+    let room = Room::new();
+    room.seed("app", r#"{"API_KEY":"fake-api-key"}"#);
+    let done = room.run().github().env("GITHUB_STEP_SUMMARY", "/dev/full").expect(0);
+    done.says(&["/dev/full"]);
+    assert_eq!(room.variables(".env")["API_KEY"], "fake-api-key");
+}

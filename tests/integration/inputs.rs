@@ -212,3 +212,13 @@ fn the_end_of_a_wrapped_value_is_not_shown_as_a_name() {
     assert!(!done.text().contains("aGVsbG9zZWNyZXQ"), "{}", done.text());
     assert_eq!(room.read("store/app/1.json"), None);
 }
+
+#[test]
+fn a_ca_file_that_is_broken_is_named() {
+    let broken = "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n";
+    for text in [broken, "no certificate at all\n"] {
+        let run = Run::new().plain().file("bad.pem", text).input("ca_file", "bad.pem").input("provider", "aws");
+        let run = run.env("AWS_REGION", "eu-central-1").env("AWS_ACCESS_KEY_ID", "AKIAFAKE");
+        run.env("AWS_SECRET_ACCESS_KEY", "fake-secret-key").expect(2).says(&["bad.pem", "certificate"]);
+    }
+}

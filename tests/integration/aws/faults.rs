@@ -15,6 +15,7 @@ fn passing() -> Vec<Fault> {
         Fault::status(429, "TooManyRequestsException", "fake"),
         Fault::status(500, "InternalServiceError", "fake"),
         Fault::status(503, "ServiceUnavailable", "fake"),
+        Fault::Html(429),
         Fault::Html(502),
         Fault::Html(503),
         Fault::ResetBefore,
@@ -182,4 +183,18 @@ fn an_answer_that_takes_its_time_is_waited_for() {
     cloud.double.fail("GetSecretValue", When::Always, Fault::Slow(Duration::from_secs(8)));
     cloud.run("pull").expect(0);
     assert_eq!(cloud.double.calls(), ["GetSecretValue"]);
+}
+
+/// Every try leaves a version behind, and a secret bears about a hundred new ones a day.
+#[test]
+fn a_move_that_is_refused_for_ever_is_no_race_that_is_run_for_ever() {
+    let cloud = Cloud::holding(ONE);
+    cloud.double.fail(
+        "UpdateSecretVersionStage",
+        When::Always,
+        Fault::status(400, "InvalidParameterException", "fake"),
+    );
+    let done = cloud.push("B=fake-two-new\n").expect(2);
+    done.says(&["nothing was changed", "UpdateSecretVersionStage", "InvalidParameterException"]);
+    assert!(cloud.double.count("PutSecretValue") <= 4, "{:?}", cloud.double.calls());
 }
