@@ -18,6 +18,7 @@ mod text;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use globset::GlobSet;
 
@@ -25,7 +26,7 @@ use crate::config::{Environment, variable};
 use crate::dotenv::Document;
 use crate::error::{Failure, Kind};
 use crate::plan::{Change, Plan, Told};
-use crate::secret::{Key, Secret, Variables};
+use crate::secret::{Key, Masker, Secret, Variables};
 use host::Host;
 use mask::Masks;
 pub use meta::{Meta, Summary};
@@ -50,13 +51,37 @@ pub fn last_words(line: &str) {
 
 /// The pipeline.
 pub struct Ci {
-    host: Box<dyn Host>,
-    out: Box<dyn Write + Send>,
+    host: Arc<dyn Host>,
+    log: Arc<Mutex<Log>>,
     workspace: PathBuf,
+    said: BTreeSet<String>,
+}
+
+/// What is printed and what is hidden in it; shared with whoever makes a secret while the run goes on.
+struct Log {
+    out: Box<dyn Write + Send>,
     masks: Masks,
     /// A mask could not be printed, so that nothing may be handed over.
     unmasked: bool,
-    said: BTreeSet<String>,
+}
+
+impl Log {
+    /// Prints whole lines at once, so that nothing comes between, and at once, so that nothing overtakes them.
+    fn print(&mut self, lines: &str) -> bool {
+        lines.is_empty() || self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()).is_ok()
+    }
+
+    fn hide(&mut self, host: &dyn Host, masks: &[Secret]) {
+        let lines: String = masks.iter().filter_map(|mask| host.mask(mask.expose())).collect();
+        self.unmasked |= !self.print(&lines);
+    }
+
+    fn hide_configuration(&mut self, host: &dyn Host, secret: &Secret) {
+        if host.mask("").is_some() {
+            let new = self.masks.configuration(secret);
+            self.hide(host, &new);
+        }
+    }
 }
 
 impl Ci {
@@ -73,15 +98,16 @@ impl Ci {
 
     fn on(env: &Environment, cwd: &Path, out: Box<dyn Write + Send>) -> Self {
         let project = variable(env, "CI_PROJECT_DIR").filter(|_| variable(env, "GITLAB_CI").is_some());
-        let (host, workspace): (Box<dyn Host>, _) = if variable(env, "GITHUB_ACTIONS") == Some("true") {
-            (Box::new(github::GitHub::new(env)), variable(env, "GITHUB_WORKSPACE"))
+        let (host, workspace): (Arc<dyn Host>, _) = if variable(env, "GITHUB_ACTIONS") == Some("true") {
+            (Arc::new(github::GitHub::new(env)), variable(env, "GITHUB_WORKSPACE"))
         } else if project.is_some() {
-            (Box::new(gitlab::GitLab::new(env)), project)
+            (Arc::new(gitlab::GitLab::new(env)), project)
         } else {
-            (Box::new(plain::Plain), None)
+            (Arc::new(plain::Plain), None)
         };
         let workspace = workspace.map_or_else(|| cwd.to_owned(), PathBuf::from);
-        Self { host, out, workspace, masks: Masks::new(), unmasked: false, said: BTreeSet::new() }
+        let log = Log { out, masks: Masks::new(), unmasked: false };
+        Self { host, log: Arc::new(Mutex::new(log)), workspace, said: BTreeSet::new() }
     }
 
     /// `GITHUB_WORKSPACE`, `CI_PROJECT_DIR`, or the current directory.
@@ -93,15 +119,26 @@ impl Ci {
     /// The configuration's rules, for everything that is masked from now on: the shortest mask in characters, and the names
     /// that are no secrets.
     pub fn set_masking(&mut self, min_length: usize, unmasked: GlobSet) {
-        self.masks.configure(min_length, unmasked);
+        self.log().masks.configure(min_length, unmasked);
     }
 
     /// Masks a key, a token or inline content; to be called before anything else is printed.
     pub fn mask_configuration(&mut self, secret: &Secret) {
-        if self.masks() {
-            let new = self.masks.configuration(secret);
-            self.hide(&new);
-        }
+        self.log().hide_configuration(self.host.as_ref(), secret);
+    }
+
+    /// Hides what comes into being while the run goes on, in the same way.
+    #[must_use]
+    pub fn masker(&self) -> Masker {
+        let (host, log) = (Arc::clone(&self.host), Arc::clone(&self.log));
+        Masker::new(move |secret| {
+            log.lock().unwrap_or_else(PoisonError::into_inner).hide_configuration(host.as_ref(), secret);
+        })
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        // A thread that died while it held the lock has left whole lines.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Masks every value; to be called the moment they arrive. What cannot be masked is said with the plan.
@@ -111,7 +148,7 @@ impl Ci {
         }
         let (mut all, mut cut) = (Vec::new(), Vec::new());
         for (key, value) in variables {
-            let (new, some_left) = self.masks.variable(key, value);
+            let (new, some_left) = self.log().masks.variable(key, value);
             all.extend(new);
             cut.extend(some_left.then_some(key));
         }
@@ -138,7 +175,7 @@ impl Ci {
     }
 
     fn mask_token(&mut self, key: &Key, token: &Secret) {
-        let new = self.masks.written(key, token);
+        let new = self.log().masks.written(key, token);
         self.hide(&new);
     }
 
@@ -203,7 +240,7 @@ impl Ci {
     }
 
     fn tell_bare(&mut self) {
-        let bare = self.masks.take_bare();
+        let bare = self.log().masks.take_bare();
         if !bare.is_empty() {
             let names = list(bare.iter().map(Key::as_str), NAMED);
             let what = format!("not masked, because the values are too short or plain words: {names}");
@@ -287,8 +324,10 @@ impl Ci {
         if meta.report {
             self.warn_once("`outputs_file` is not written on GitHub: the step's outputs say the same", None);
         }
-        let hidden = meta.outputs.iter().filter(|(_, value)| self.masks.hides(value)).map(|(name, _)| *name);
-        let hidden = list(hidden, NAMED);
+        let hidden = {
+            let log = self.log();
+            list(meta.outputs.iter().filter(|(_, value)| log.masks.hides(value)).map(|(name, _)| *name), NAMED)
+        };
         if !hidden.is_empty() {
             let what = format!(
                 "outputs that hold the text of a masked value, so that GitHub keeps them from other jobs: {hidden}"
@@ -310,7 +349,7 @@ impl Ci {
 
     /// Whether what is handed over is masked, as far as is known.
     fn masked(&self, handed_over: bool) -> Result<(), Failure> {
-        if self.unmasked && handed_over {
+        if self.log().unmasked && handed_over {
             return Err(Failure::new(
                 Kind::Unavailable,
                 "couldn't print the masks, so nothing is handed to later steps",
@@ -325,14 +364,11 @@ impl Ci {
     }
 
     fn hide(&mut self, masks: &[Secret]) {
-        let lines: String = masks.iter().filter_map(|mask| self.host.mask(mask.expose())).collect();
-        let printed = self.print(&lines);
-        self.unmasked |= !printed;
+        self.log().hide(self.host.as_ref(), masks);
     }
 
-    /// Prints whole lines at once, so that nothing comes between, and at once, so that nothing overtakes them.
-    fn print(&mut self, lines: &str) -> bool {
-        lines.is_empty() || self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()).is_ok()
+    fn print(&mut self, lines: &str) {
+        self.log().print(lines);
     }
 }
 

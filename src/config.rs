@@ -2,6 +2,7 @@
 //! as its user wrote it (`with: secret` on GitHub, `ENVSYNC_SECRET` elsewhere).
 
 mod clouds;
+mod proxy;
 mod reader;
 pub mod registry;
 
@@ -177,8 +178,20 @@ pub struct Reading {
 }
 
 /// The variables of other tools that hold credentials.
-const FOREIGN_SECRETS: [&str; 4] =
-    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_CLIENT_SECRET"];
+const FOREIGN_SECRETS: [&str; 12] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "AWS_ID_TOKEN",
+    "GCP_ID_TOKEN",
+    "AZURE_ID_TOKEN",
+    "AZURE_JWT",
+    "GITLAB_OIDC_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "IDENTITY_HEADER",
+];
 
 /// Reads and validates all inputs. `garbled`: variables whose values are no UTF-8 text.
 #[must_use]
@@ -304,6 +317,9 @@ impl Reader<'_> {
         }
         if mode == Some(Mode::Push) {
             self.one_document(&entries);
+        }
+        if provider.is_some_and(|provider| provider != Provider::Local) {
+            self.proxies();
         }
         let mut missing_login = None;
         let store = match provider {

@@ -46,7 +46,7 @@ impl Kind {
 pub struct Problem {
     /// What failed, on which object. One line.
     pub what: String,
-    /// The fix. One line.
+    /// The fix. One line, and under it lines to paste where there are any.
     pub help: Option<String>,
 }
 

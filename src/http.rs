@@ -1,8 +1,12 @@
-//! The one HTTP client, and the adapters that let the SDKs of AWS and Azure use it. TLS by rustls with ring; proxies by
-//! `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; certificate authorities of the system (or `SSL_CERT_FILE`), and those of
-//! `ca_file`.
+//! The one HTTP client (and one for the machine's own services), and the adapters that let the SDKs of AWS and Azure use it.
+//! TLS by rustls with ring; proxies by `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; certificate authorities of the system (or
+//! `SSL_CERT_FILE`), and those of `ca_file`.
 
+pub mod aws;
 pub mod azure;
+pub mod retry;
+pub mod send;
+pub mod warm;
 
 use std::error::Error;
 use std::time::Duration;
@@ -53,6 +57,20 @@ pub fn client(ca_pem: Option<(&str, &[u8])>) -> Result<reqwest::Client, Failure>
             return Failure::new(Kind::Input, format!("the CA file `{path}` cannot be used: {}", causes(&error)))
                 .help("check that every certificate in it is a whole one");
         }
+        Failure::new(Kind::Unavailable, format!("couldn't set up TLS: {}", causes(&error)))
+            .help("check that the system has a CA bundle, or name one in SSL_CERT_FILE")
+    })
+}
+
+/// A client for what answers on the machine itself, such as its metadata service: no proxy could reach that.
+///
+/// # Errors
+/// [`Kind::Unavailable`] where TLS cannot be set up.
+pub fn direct() -> Result<reqwest::Client, Failure> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    #[allow(clippy::disallowed_methods, reason = "this room makes the clients")]
+    let builder = reqwest::Client::builder().http1_only().redirect(reqwest::redirect::Policy::none()).no_proxy();
+    builder.connect_timeout(CONNECT_TIMEOUT).build().map_err(|error| {
         Failure::new(Kind::Unavailable, format!("couldn't set up TLS: {}", causes(&error)))
             .help("check that the system has a CA bundle, or name one in SSL_CERT_FILE")
     })

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use tokio::time::Instant;
 
+use crate::auth::Means;
 use crate::ci::{Ci, Meta, Summary};
 use crate::config::{Config, Environment, Mode, variable};
 use crate::document;
@@ -16,6 +17,7 @@ use crate::dotenv::Document;
 use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
 use crate::file::{self, Target};
+use crate::http;
 use crate::plan::{self, Plan, Policy, Refused, Told};
 use crate::secret::{Key, Variables};
 use crate::store::{self, Store};
@@ -50,10 +52,11 @@ pub async fn run(
         None => None,
     };
     let ca = ca.as_ref().map(|(path, content)| (*path, content.bytes()));
-    let store = store::connect(config, &workspace, ca, effects, &mut |secret| ci.mask_configuration(secret)).await?;
     if let Some(because) = config.store.because() {
         ci.info(&format!("auth: {because}"));
     }
+    let means = Means { http: http::client(ca)?, mask: ci.masker(), workspace };
+    let store = store::connect(config, means, effects).await?;
     let roots = variable(env, "RUNNER_TEMP").map(PathBuf::from).into_iter().collect();
     let mut run = Run { config, ci, effects, store: store.as_ref(), roots, deadline };
     // Whatever is wrong with a path is wrong before anything is written.

@@ -4,6 +4,7 @@
 //! wiped when it is dropped. Buffers of libraries (JSON, HTTP, TLS) are not wiped, so this is best effort.
 
 use std::fmt;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use secrecy::{ExposeSecret, SecretString};
@@ -43,6 +44,28 @@ impl Eq for Secret {}
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
+    }
+}
+
+/// To be told every secret that comes into being during a run, such as a token, before anything else is done with it.
+#[derive(Clone)]
+pub struct Masker(Arc<dyn Fn(&Secret) + Send + Sync>);
+
+impl Masker {
+    /// What hides a secret.
+    pub fn new(mask: impl Fn(&Secret) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(mask))
+    }
+
+    /// Hides it from now on.
+    pub fn mask(&self, secret: &Secret) {
+        (self.0)(secret);
+    }
+}
+
+impl fmt::Debug for Masker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Masker")
     }
 }
 

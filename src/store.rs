@@ -1,20 +1,22 @@
 //! The port to a store, and the loop that writes through it without losing an update of another writer.
 
+mod ahead;
 pub mod aws;
 pub mod azure;
 pub mod gcp;
 pub mod local;
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use crate::auth::Means;
 use crate::config::{Config, Mode, Store as Settings};
 use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
+use crate::http::warm::warm;
 use crate::reference::{Pin, Reference};
 use crate::secret::Secret;
 
@@ -117,43 +119,25 @@ pub struct Allowed {
     pub rehearse: bool,
 }
 
-/// Opens the store of the configuration. Nothing is sent yet. `ca` is the content of `ca_file` with its path; what is
-/// written is told to `effects`, and a secret that a file of the login holds to `mask`.
+/// Opens the store of the configuration and logs in. What is written is told to `effects`.
 ///
 /// # Errors
-/// [`Failure`] where the HTTP client cannot be made.
-pub async fn connect(
-    config: &Config,
-    workspace: &Path,
-    ca: Option<(&str, &[u8])>,
-    effects: &Effects,
-    mask: &mut dyn FnMut(&Secret),
-) -> Result<Box<dyn Store>, Failure> {
+/// [`Failure`] where there is no login.
+pub async fn connect(config: &Config, means: Means, effects: &Effects) -> Result<Box<dyn Store>, Failure> {
     let allowed = Allowed {
         create: config.create,
         recover: config.recover_deleted && config.mode == Mode::Push,
         unsafe_write: !config.safe,
         rehearse: config.dry_run,
     };
-    match &config.store {
-        Settings::Local { directory } => {
-            Ok(Box::new(local::Local::new(workspace.join(directory), allowed, effects.clone())))
-        }
-        Settings::Aws(settings) => {
-            let client = crate::http::client(ca)?;
-            Ok(Box::new(aws::Aws::new(settings, &config.entries, &client, allowed, effects.clone())))
-        }
-        Settings::Gcp(settings) => {
-            let client = crate::http::client(ca)?;
-            let gcp = gcp::Gcp::new(settings, &config.entries, workspace, client, allowed, effects.clone()).await?;
-            gcp.secrets().iter().for_each(mask);
-            Ok(Box::new(gcp))
-        }
-        Settings::Azure(settings) => {
-            let client = crate::http::client(ca)?;
-            Ok(Box::new(azure::Azure::new(settings, &config.entries, &client, allowed, effects.clone())?))
-        }
-    }
+    warm(&means.http, ahead::urls(config));
+    let (entries, effects) = (&config.entries, effects.clone());
+    Ok(match &config.store {
+        Settings::Local { directory } => Box::new(local::Local::new(means.workspace.join(directory), allowed, effects)),
+        Settings::Aws(settings) => Box::new(aws::Aws::new(settings, entries, means, allowed, effects).await?),
+        Settings::Gcp(settings) => Box::new(gcp::Gcp::new(settings, entries, means, allowed, effects).await?),
+        Settings::Azure(settings) => Box::new(azure::Azure::new(settings, entries, means, allowed, effects).await?),
+    })
 }
 
 /// Whether the store holds a payload of this size: looked at before the first write, also in a dry run.

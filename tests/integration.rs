@@ -24,7 +24,10 @@ mod integration {
     mod github;
     mod gitlab;
     mod hostile;
+    mod identity;
     mod inputs;
     mod kills;
+    mod logins;
     mod modes;
+    mod warm;
 }

@@ -128,7 +128,7 @@ fn annotation(level: &str, title: &str, what: &str, help: Option<&str>) -> Strin
     let mut message = shortened(&clean(what), WHAT);
     if let Some(help) = help {
         message.push_str("\nhelp: ");
-        message.push_str(&shortened(&clean(help), HELP));
+        message.push_str(&shortened(&plain::fix(help), HELP));
     }
     format!("::{level} title={}::{}\n", property(title), data(&message))
 }
@@ -164,6 +164,8 @@ mod tests {
     fn annotations_are_one_line_within_the_limit() {
         let line = annotation("error", "envsync: a, b", "first\n::set-env name=x::y 100%", Some("do ##[this]"));
         assert_eq!(line, "::error title=envsync%3A a%2C b::first\\n::set-env name=x::y 100%25%0Ahelp: do ## [this]\n");
+        let pasted = annotation("error", "envsync", "x", Some("add\na:\n  b: 1\n::set-env name=x::y"));
+        assert_eq!(pasted, "::error title=envsync::x%0Ahelp: add%0A  a:%0A    b: 1%0A  : :set-env name=x::y\n");
         let long = annotation("error", "envsync", &"x".repeat(9000), Some(&"y".repeat(9000)));
         let (_, message) = long.trim_end().rsplit_once("::").unwrap();
         assert!(message.replace("%0A", "\n").encode_utf16().count() <= 4096);

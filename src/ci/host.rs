@@ -5,7 +5,7 @@ use crate::error::{Failure, Kind, Problem};
 use crate::secret::Variables;
 
 /// What differs between places. All text that it returns is whole lines; what is not said here is as in a shell.
-pub(super) trait Host: Send {
+pub(super) trait Host: Send + Sync {
     /// The command that hides a line; `None` where nobody would obey it.
     fn mask(&self, _line: &str) -> Option<String> {
         None

@@ -13,13 +13,18 @@ impl Host for Plain {
     }
 }
 
-/// What happened and how to mend it, a line each.
+/// What happened in one line, and how to mend it.
 pub(super) fn lines(before: &str, what: &str, help: Option<&str>) -> String {
     let mut text = format!("{before}{}\n", clean(what));
     if let Some(help) = help {
-        text.push_str(&format!("help: {}\n", clean(help)));
+        text.push_str(&format!("help: {}\n", fix(help)));
     }
     text
+}
+
+/// A fix, and under it the lines to paste, set off so that none is taken for anything else.
+pub(super) fn fix(help: &str) -> String {
+    help.split('\n').map(clean).collect::<Vec<_>>().join("\n  ")
 }
 
 /// Elsewhere nobody would receive what these two hand over, and a secret must not be left where nobody looks for it.

@@ -32,6 +32,16 @@ macro_rules! inputs {
         pub(super) struct Raw {
             $(#[serde(default)] pub(super) $name: Option<String>,)+
         }
+
+        impl Raw {
+            /// The input of this name.
+            pub(super) fn get(&self, name: &str) -> Option<&str> {
+                match name {
+                    $(stringify!($name) => self.$name.as_deref(),)+
+                    _ => None,
+                }
+            }
+        }
     };
     (@ secret) => { true };
     (@ plain) => { false };
@@ -68,19 +78,39 @@ inputs! {
     outputs_file "" plain "Elsewhere than on GitHub: a file for the outputs without values, in the form of GitLab's dotenv report."
     timeout_seconds "120" plain "The most that the whole run takes."
     local_store ".envsync" plain "`local`: the directory of the store."
+    auth "" plain "`ambient`: where nothing else is given, log in as the machine (EC2, ECS, EKS; GCE, GKE; Azure's managed identities). Without it nothing of the machine is used."
+    oidc_token "" secret "An identity token (JWT) for the cloud; else the one of GitHub's `id-token: write`, else `AWS_ID_TOKEN`, `GCP_ID_TOKEN` or `AZURE_ID_TOKEN`, else `GITLAB_OIDC_TOKEN`."
+    oidc_token_file "" plain "A file that holds the identity token, read anew for each exchange."
     aws_region "" plain "The region; else the ARN's, `AWS_REGION` or `AWS_DEFAULT_REGION`."
+    aws_role_arn "" plain "The role to assume with the job's identity token; else `AWS_ROLE_ARN`."
+    aws_role_session_name "" plain "How CloudTrail names the run; else `AWS_ROLE_SESSION_NAME`, else `envsync-` and the run's number."
+    aws_role_duration_seconds "900" plain "How long temporary credentials last: 900 to 43,200; with a chain 3,600 at most."
+    aws_audience "" plain "What the identity token is for. Default: `sts.amazonaws.com`, in China `sts.amazonaws.com.cn`."
+    aws_role_chain "" plain "ARNs of roles to assume after the first login, one after another, in lines or commas."
+    aws_external_id "" plain "The external id for the roles of `aws_role_chain`."
+    aws_allowed_account_ids "" plain "The accounts, in lines or commas, of which the login must end in one."
     aws_access_key_id "" secret "An access key; else `AWS_ACCESS_KEY_ID` and its companions, which other actions leave."
     aws_secret_access_key "" secret "The access key's secret."
     aws_session_token "" secret "The session token of temporary credentials."
     aws_endpoint_url "" plain "The base URL of the service; else `AWS_ENDPOINT_URL_SECRETS_MANAGER` or `AWS_ENDPOINT_URL`."
-    gcp_project "" plain "The Google Cloud project of a secret that is given by its short name; else `GOOGLE_CLOUD_PROJECT`, or the project of the service account key."
+    aws_sts_endpoint_url "" plain "The base URL of STS; else `AWS_ENDPOINT_URL_STS` or `AWS_ENDPOINT_URL`."
+    gcp_project "" plain "The Google Cloud project of a secret that is given by its short name; else `GOOGLE_CLOUD_PROJECT`, else the project of `gcp_service_account` or of the service account key."
     gcp_locations "" plain "Where a new secret is replicated to, in lines or commas. Default: everywhere (automatic)."
+    gcp_workload_identity_provider "" plain "The provider that takes the job's identity token, `projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`; else that of GitLab's variables for Google."
+    gcp_service_account "" plain "The service account to act as, whatever the login is: its e-mail address. Without it the login itself needs the permissions."
+    gcp_delegates "" plain "Service accounts between the login and `gcp_service_account`, in lines or commas."
+    gcp_audience "" plain "What the identity token is for. Default: `https://iam.googleapis.com/` and the provider."
+    gcp_token_lifetime "600" plain "How many seconds the token of `gcp_service_account` lasts: 300 to 43,200; more than 3,600 only where the organisation allows it."
+    gcp_universe_domain "" plain "The domain of Google's services; else `GOOGLE_CLOUD_UNIVERSE_DOMAIN`. Default: `googleapis.com`."
     gcp_access_token "" secret "An OAuth access token for Google."
-    gcp_credentials_json "" secret "A service account key as JSON; else the file that `GOOGLE_APPLICATION_CREDENTIALS` names."
+    gcp_credentials_json "" secret "Credentials as JSON, such as a service account key; else the file that `GOOGLE_APPLICATION_CREDENTIALS` names."
     gcp_endpoint "" plain "The base URL of Google Secret Manager, in place of Google's own."
-    azure_vault "" plain "The Key Vault: its name or its https URL."
+    gcp_sts_endpoint "" plain "The base URL of Google's Security Token Service, in place of Google's own."
+    gcp_iam_endpoint "" plain "The base URL of IAM Service Account Credentials, in place of Google's own."
+    azure_vault "" plain "The Key Vault: its name or its https URL; else `AZURE_KEY_VAULT_SERVER_URL`."
     azure_tenant_id "" plain "The Entra tenant; else `AZURE_TENANT_ID`."
-    azure_client_id "" plain "The application (client) id; else `AZURE_CLIENT_ID`."
+    azure_client_id "" plain "The application (client) id, or that of a managed identity; else `AZURE_CLIENT_ID`."
+    azure_audience "" plain "What the identity token is for. Default: `api://AzureADTokenExchange`, in other clouds with `USGov` or `China` behind it."
     azure_client_secret "" secret "The application's secret; else `AZURE_CLIENT_SECRET`."
     azure_access_token "" secret "An access token for Key Vault."
     azure_cloud "public" plain "`public`, `usgovernment` or `china`; also the names that azure/login takes."

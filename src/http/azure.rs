@@ -4,25 +4,41 @@
 
 use std::error::Error;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use azure_core::Bytes;
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::{AUTHORIZATION, Headers, RETRY_AFTER, WWW_AUTHENTICATE};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, StatusCode};
 
-use super::{ATTEMPT_TIMEOUT, causes};
+use super::ATTEMPT_TIMEOUT;
+use super::retry::{Pace, Pauses, Policy, Retry, Throttled, retry_after};
+pub use super::send::Unreached;
 
-/// Of a request that fails otherwise than by throttling.
-const ATTEMPTS: u32 = 4;
-/// Doubles from attempt to attempt.
-const FIRST_DELAY: Duration = Duration::from_millis(200);
-/// The same for throttling: a vault counts its calls in windows of 10 s, and asks for these pauses
+/// Throttling has the pauses that a vault asks for, because it counts its calls in windows of 10 s
 /// ([guidance](https://learn.microsoft.com/azure/key-vault/general/overview-throttling)).
-const FIRST_THROTTLED: Duration = Duration::from_secs(1);
-const LONGEST_THROTTLED: Duration = Duration::from_secs(16);
-/// No pause for throttling ends later than this after the request was first sent.
-const THROTTLED: Duration = Duration::from_secs(60);
+const POLICY: Policy = Policy {
+    attempts: 4,
+    pauses: Pauses {
+        first: Duration::from_millis(200),
+        longest: Duration::from_millis(800),
+        share: (0.75, 1.25),
+        least: Duration::ZERO,
+        asked: LONGEST_WAIT,
+    },
+    budget: Duration::MAX,
+    connecting: Duration::MAX,
+    throttled: Some(Throttled {
+        pauses: Pauses {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(16),
+            share: (0.5, 1.0),
+            least: Duration::ZERO,
+            asked: LONGEST_WAIT,
+        },
+        budget: Duration::from_secs(60),
+    }),
+};
 /// A server that asks for more is not waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// No new attempt to connect after this: a vault whose name is wrong is told within 10 s.
@@ -47,11 +63,10 @@ impl AzureHttp {
     }
 
     async fn attempt(&self, request: &Request) -> Result<Answer, Unreached> {
-        let method = request.method().as_ref().parse().map_err(|_| Unreached::unfit(request))?;
+        let method = request.method().as_ref().parse().map_err(|_| unfit(request))?;
         let mut builder = self.client.request(method, request.url().clone()).timeout(ATTEMPT_TIMEOUT);
         for (name, value) in request.headers().iter() {
-            let mut value =
-                reqwest::header::HeaderValue::from_str(value.as_str()).map_err(|_| Unreached::unfit(request))?;
+            let mut value = reqwest::header::HeaderValue::from_str(value.as_str()).map_err(|_| unfit(request))?;
             value.set_sensitive(*name == AUTHORIZATION);
             builder = builder.header(name.as_str(), value);
         }
@@ -70,7 +85,7 @@ impl AzureHttp {
             // Whole, so that an answer that breaks off can be asked for again.
             Ok(Answer { status, headers, body: super::body(answer).await? })
         };
-        sent.await.map_err(|error| Unreached::new(request, error))
+        sent.await.map_err(|error| Unreached::new(&host(request), error))
     }
 }
 
@@ -87,7 +102,7 @@ impl HttpClient for AzureHttp {
         let begun = Instant::now();
         // When it was last known that the host is there, or hoped.
         let mut heard = begun;
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(POLICY);
         loop {
             let outcome = self.attempt(request).await;
             let again = match &outcome {
@@ -95,9 +110,10 @@ impl HttpClient for AzureHttp {
                     heard = Instant::now();
                     answer.again(write)
                 }
-                Err(unreached) => unreached.again(write, heard.elapsed()),
+                Err(unreached) => again(unreached, write, heard.elapsed()),
             };
-            if let Some(pause) = again.and_then(|again| pace.pause(again, begun.elapsed(), fastrand::f64())) {
+            let pause = again.and_then(|(why, asked)| pace.pause(why, asked, begun.elapsed(), fastrand::f64()));
+            if let Some(pause) = pause {
                 tokio::time::sleep(pause).await;
                 continue;
             }
@@ -113,38 +129,7 @@ impl HttpClient for AzureHttp {
 }
 
 /// Why a request is sent again, with the time that the server asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Again {
-    Throttled(Duration),
-    Fault(Duration),
-}
-
-/// How often a request has failed.
-#[derive(Default)]
-struct Pace {
-    throttled: u32,
-    faults: u32,
-}
-
-impl Pace {
-    /// How long to wait before the next attempt, `since` after the first one began; `None` where there is none. `chance`
-    /// from 0 to 1 keeps those apart that failed together.
-    fn pause(&mut self, again: Again, since: Duration, chance: f64) -> Option<Duration> {
-        match again {
-            Again::Throttled(asked) => {
-                let delay = FIRST_THROTTLED.saturating_mul(1 << self.throttled.min(8)).min(LONGEST_THROTTLED);
-                self.throttled += 1;
-                let pause = asked.mul_f64(1.0 + chance / 4.0).max(delay.mul_f64(0.5 + chance / 2.0));
-                (since + pause <= THROTTLED).then_some(pause)
-            }
-            Again::Fault(asked) => {
-                let delay = FIRST_DELAY * (1 << self.faults.min(ATTEMPTS));
-                self.faults += 1;
-                (self.faults < ATTEMPTS).then(|| asked.max(delay.mul_f64(0.75 + chance / 2.0)))
-            }
-        }
-    }
-}
+type Again = (Retry, Option<Duration>);
 
 struct Answer {
     status: u16,
@@ -156,13 +141,13 @@ impl Answer {
     /// Whether the request may be sent again. A write is repeated only where the server says that it did nothing.
     fn again(&self, write: bool) -> Option<Again> {
         let why = match self.status {
-            429 => Again::Throttled,
-            408 | 500 | 502 | 503 | 504 if !write => Again::Fault,
+            429 => Retry::Throttled,
+            408 | 500 | 502 | 503 | 504 if !write => Retry::Unknown,
             _ => return None,
         };
-        let asked = self.headers.get_optional_str(&RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
-        let asked = asked.map_or(Duration::ZERO, Duration::from_secs);
-        (asked <= LONGEST_WAIT).then_some(why(asked))
+        let asked = self.headers.get_optional_str(&RETRY_AFTER);
+        let asked = asked.and_then(|value| retry_after(value, SystemTime::now()));
+        asked.is_none_or(|asked| asked <= LONGEST_WAIT).then_some((why, asked))
     }
 }
 
@@ -201,53 +186,20 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
-/// No answer, or not a whole one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreached {
-    /// Of the URL.
-    pub host: String,
-    /// What the transport says, on one line.
-    pub cause: String,
-    /// There is no such host, as far as the resolver knows.
-    pub unknown_host: bool,
-    /// The server may have got the request, and acted.
-    pub sent: bool,
-    /// It was given up after a while, and may still be under way.
-    pub pending: bool,
+fn unfit(request: &Request) -> Unreached {
+    let cause = "the request holds a character that no header can carry".to_owned();
+    Unreached { host: host(request), cause, unknown_host: false, sent: false, pending: false }
 }
 
-impl Unreached {
-    fn new(request: &Request, error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        let connecting = error.is_connect() || error.is_builder();
-        let late = error.is_timeout();
-        let cause = if late { "no answer in time".to_owned() } else { causes(&error) };
-        let unknown_host = connecting && cause.contains("dns error");
-        Self { host: host(request), cause, unknown_host, sent: !connecting, pending: late && !connecting }
-    }
-
-    fn unfit(request: &Request) -> Self {
-        let cause = "the request holds a character that no header can carry".to_owned();
-        Self { host: host(request), cause, unknown_host: false, sent: false, pending: false }
-    }
-
-    fn again(&self, write: bool, since: Duration) -> Option<Again> {
-        let again = if self.sent { !write } else { since < CONNECTING };
-        again.then_some(Again::Fault(Duration::ZERO))
-    }
+/// Whether the request may be sent again, `since` the host was last heard of.
+fn again(unreached: &Unreached, write: bool, since: Duration) -> Option<Again> {
+    let (again, why) = if unreached.sent { (!write, Retry::Unknown) } else { (since < CONNECTING, Retry::NotSent) };
+    again.then_some((why, None))
 }
 
 fn host(request: &Request) -> String {
     request.url().host_str().unwrap_or_default().to_owned()
 }
-
-impl fmt::Display for Unreached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.cause)
-    }
-}
-
-impl Error for Unreached {}
 
 /// The first error of this type in the chain.
 #[must_use]
@@ -276,15 +228,15 @@ mod tests {
 
     #[test]
     fn a_write_is_sent_again_only_where_nothing_was_done() {
-        let throttled = |n| Some(Again::Throttled(Duration::from_secs(n)));
-        let fault = |n| Some(Again::Fault(Duration::from_secs(n)));
+        let throttled = |n: Option<u64>| Some((Retry::Throttled, n.map(Duration::from_secs)));
+        let fault = |n: Option<u64>| Some((Retry::Unknown, n.map(Duration::from_secs)));
         let rows = [
             // status, Retry-After, then whether a reading and a writing request are sent again
-            (429, None, throttled(0), throttled(0)),
-            (429, Some("2"), throttled(2), throttled(2)),
+            (429, None, throttled(None), throttled(None)),
+            (429, Some("2"), throttled(Some(2)), throttled(Some(2))),
             (429, Some("3600"), None, None),
-            (500, None, fault(0), None),
-            (503, Some("1"), fault(1), None),
+            (500, None, fault(None), None),
+            (503, Some("1"), fault(Some(1)), None),
             (401, None, None, None),
             (403, None, None, None),
             (409, None, None, None),
@@ -295,16 +247,16 @@ mod tests {
             assert_eq!((answer.again(false), answer.again(true)), (reading, writing), "{status} {retry_after:?}");
         }
         let lost = |sent| Unreached { host: "h".into(), cause: "c".into(), unknown_host: false, sent, pending: false };
-        assert_eq!(lost(true).again(true, Duration::ZERO), None);
-        assert_eq!(lost(true).again(false, Duration::from_secs(15)), fault(0));
-        assert_eq!(lost(false).again(true, Duration::ZERO), fault(0));
-        assert_eq!(lost(false).again(false, CONNECTING), None);
+        assert_eq!(again(&lost(true), true, Duration::ZERO), None);
+        assert_eq!(again(&lost(true), false, Duration::from_secs(15)), fault(None));
+        assert_eq!(again(&lost(false), true, Duration::ZERO), Some((Retry::NotSent, None)));
+        assert_eq!(again(&lost(false), false, CONNECTING), None);
     }
 
     /// The pauses, in milliseconds, of a request that fails the same way each time and at once.
-    fn pauses(again: Again, chance: f64) -> Vec<u128> {
-        let (mut pace, mut since, mut pauses) = (Pace::default(), Duration::ZERO, Vec::new());
-        while let Some(pause) = pace.pause(again, since, chance) {
+    fn pauses((why, asked): Again, chance: f64) -> Vec<u128> {
+        let (mut pace, mut since, mut pauses) = (Pace::new(POLICY), Duration::ZERO, Vec::new());
+        while let Some(pause) = pace.pause(why, asked, since, chance) {
             since += pause;
             pauses.push(pause.as_millis());
         }
@@ -313,8 +265,8 @@ mod tests {
 
     #[test]
     fn throttling_is_sat_out_for_a_minute_and_other_faults_for_four_attempts() {
-        let throttled = |seconds| Again::Throttled(Duration::from_secs(seconds));
-        let fault = |seconds| Again::Fault(Duration::from_secs(seconds));
+        let throttled = |seconds| (Retry::Throttled, Some(Duration::from_secs(seconds)));
+        let fault = |seconds| (Retry::Unknown, Some(Duration::from_secs(seconds)));
         let rows: [(Again, f64, &[u128]); 8] = [
             (throttled(0), 1.0, &[1000, 2000, 4000, 8000, 16_000, 16_000]),
             (throttled(0), 0.0, &[500, 1000, 2000, 4000, 8000, 8000, 8000, 8000, 8000, 8000]),
@@ -332,9 +284,9 @@ mod tests {
 
     #[test]
     fn throttling_in_between_takes_no_attempt_from_other_faults() {
-        let mut pace = Pace::default();
-        let mut pause = |again| pace.pause(again, Duration::from_secs(20), 0.5).is_some();
-        let (throttled, fault) = (Again::Throttled(Duration::ZERO), Again::Fault(Duration::ZERO));
+        let mut pace = Pace::new(POLICY);
+        let mut pause = |why| pace.pause(why, None, Duration::from_secs(20), 0.5).is_some();
+        let (throttled, fault) = (Retry::Throttled, Retry::Unknown);
         let failed = [throttled, throttled, throttled, throttled, fault, fault, throttled, fault, fault];
         assert_eq!(failed.map(&mut pause), [true, true, true, true, true, true, true, true, false]);
     }

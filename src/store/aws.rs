@@ -11,21 +11,20 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::retry::RetryConfig;
-use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_secretsmanager::config::{
+    BehaviorVersion, Builder, Region, SharedCredentialsProvider, StalledStreamProtectionConfig,
+};
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use aws_sdk_secretsmanager::primitives::{Blob, DateTime, DateTimeFormat};
-use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found, told};
+use crate::auth::{self, Means};
 use crate::config;
 use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
-use crate::http::{ATTEMPT_TIMEOUT, AwsHttp, CONNECT_TIMEOUT};
+use crate::http::{AwsHttp, aws};
 use crate::reference::{Entry, Pin, Reference};
 use crate::secret::Secret;
 use trouble::Trouble;
@@ -51,22 +50,29 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Prepares a client a region; nothing is sent.
-    #[must_use]
-    pub fn new(
+    /// Logs in, and prepares a client a region.
+    ///
+    /// # Errors
+    /// What the login says.
+    pub async fn new(
         settings: &config::Aws,
         entries: &[Entry],
-        http: &reqwest::Client,
+        means: Means,
         allowed: Allowed,
         effects: Effects,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let default_region = settings.region.clone().unwrap_or_default();
+        // A configuration without a region names all secrets by their ARNs.
+        let first = entries.first().and_then(|entry| entry.reference.region.as_ref());
+        let login_region = settings.region.as_ref().or(first).unwrap_or(&default_region);
+        let credentials = auth::aws::log_in(settings, login_region, &means).await?;
         let mut clients = BTreeMap::new();
         for entry in entries {
             let region = entry.reference.region.as_ref().unwrap_or(&default_region);
-            clients.entry(region.clone()).or_insert_with(|| Client::from_conf(conf(settings, region, http)));
+            let conf = || conf(settings, region, &means.http, credentials.clone());
+            clients.entry(region.clone()).or_insert_with(|| Client::from_conf(conf()));
         }
-        Self { clients, default_region, allowed, effects, unseen: Cell::new(0) }
+        Ok(Self { clients, default_region, allowed, effects, unseen: Cell::new(0) })
     }
 
     fn region<'a>(&'a self, which: &'a Reference) -> &'a str {
@@ -380,48 +386,27 @@ impl Store for Aws {
     }
 }
 
-fn conf(settings: &config::Aws, region: &str, http: &reqwest::Client) -> aws_sdk_secretsmanager::Config {
-    let login = &settings.login;
-    let token = login.token.as_ref().map(|token| token.expose().to_owned());
-    let credentials = Credentials::new(login.id.expose(), login.secret.expose(), token, None, "envsync");
-    let retry = RetryConfig::standard()
-        .with_max_attempts(5)
-        .with_initial_backoff(std::time::Duration::from_millis(300))
-        .with_max_backoff(std::time::Duration::from_secs(8));
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+fn conf(
+    settings: &config::Aws,
+    region: &str,
+    http: &reqwest::Client,
+    credentials: SharedCredentialsProvider,
+) -> aws_sdk_secretsmanager::Config {
     let mut builder = Builder::new()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .credentials_provider(credentials)
         .http_client(AwsHttp::new(http.clone()))
-        .retry_config(retry)
-        .timeout_config(timeouts)
+        .retry_config(aws::retry())
+        .timeout_config(aws::timeouts())
+        .retry_classifier(aws::Passing)
         // It looks at streams, and would take an answer that the adapter is still waiting for as a stalled one after 5 s;
         // the bound of an attempt is the one above.
-        .retry_classifier(TooManyRequests)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .use_fips(settings.fips)
         .use_dual_stack(settings.dual_stack);
     builder.set_endpoint_url(settings.endpoint.clone());
     builder.build()
-}
-
-/// A 429 of something between us and AWS carries no code of AWS, by which alone the SDK knows throttling.
-#[derive(Debug)]
-struct TooManyRequests;
-
-impl ClassifyRetry for TooManyRequests {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        match context.response() {
-            Some(response) if response.status().as_u16() == 429 => RetryAction::throttling_error(),
-            _ => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "too many requests"
-    }
 }
 
 fn token() -> String {

@@ -18,11 +18,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 
 use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found};
+use crate::auth::{self, Means};
+use crate::config;
 use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
 use crate::reference::azure::Name;
 use crate::reference::{Entry, Pin, Reference};
-use crate::{auth, config};
 use trouble::Trouble;
 use vault::{Carried, Deleted, Found, Vault, is_version};
 use write::Write;
@@ -43,25 +44,30 @@ pub struct Azure {
 }
 
 impl Azure {
-    /// Prepares a client a vault; nothing is sent. What is changed later is told to `effects`.
+    /// Logs in, and prepares a client a vault. What is changed later is told to `effects`. A vault outside the domains of
+    /// Microsoft's clouds has to be asked first which resource it is of: there the login happens with the first call.
     ///
     /// # Errors
-    /// [`Kind::Input`] for a tenant, a vault's URL or a version that can be none.
-    pub fn new(
+    /// [`Kind::Input`] for a tenant, a vault's URL or a version that can be none, [`Kind::Login`] for a refused login.
+    pub async fn new(
         settings: &config::Azure,
         entries: &[Entry],
-        http: &reqwest::Client,
+        means: Means,
         allowed: Allowed,
         effects: Effects,
     ) -> Result<Self, Failure> {
-        let credential = auth::azure::credential(settings, http)?;
+        let credential = auth::azure::credential(settings, &means)?;
         let mut azure = Self { vaults: BTreeMap::new(), default_vault: settings.vault.clone(), allowed, effects };
         for entry in entries {
             pin(&entry.reference)?;
             let (url, _) = azure.parts(&entry.reference)?;
             // Opening costs nothing, and a second one of the same vault changes nothing.
-            let vault = Vault::open(&url, &credential, http)?;
+            let vault = Vault::open(&url, &credential, &means.http)?;
             azure.vaults.insert(url, vault);
+        }
+        let resources: BTreeSet<&str> = azure.vaults.values().filter_map(Vault::resource).collect();
+        for resource in resources {
+            auth::azure::log_in(credential.as_ref(), resource).await?;
         }
         Ok(azure)
     }

@@ -13,22 +13,22 @@ mod trouble;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::Path;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
+use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::Code;
 use google_cloud_gax::paginator::Paginator as _;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 use google_cloud_secretmanager_v1::model::{AccessSecretVersionResponse, ListSecretVersionsResponse, secret_version};
 
 use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found};
+use crate::auth::Means;
 use crate::auth::gcp::Login;
 use crate::config;
 use crate::effects::Effects;
 use crate::error::{Failure, Kind};
 use crate::reference::{Entry, Pin, Reference, gcp};
-use crate::secret::Secret;
 use name::{Name, check_version, number};
 use transport::Transport;
 use trouble::{Operation, Trouble};
@@ -43,12 +43,11 @@ const PAGE: i32 = 250;
 /// Secrets of the projects that the entries name.
 pub struct Gcp {
     client: SecretManagerService,
+    login: Login,
     project: Option<String>,
     locations: Vec<String>,
     allowed: Allowed,
     effects: Effects,
-    /// What the login is made of and no log may show.
-    secrets: Vec<Secret>,
     /// By the entry's id.
     seen: RefCell<HashMap<String, Seen>>,
 }
@@ -78,36 +77,28 @@ enum Unread {
 }
 
 impl Gcp {
-    /// Prepares the client; nothing is sent. A relative path of a credentials file is one in the workspace. What is
-    /// changed later is told to `effects`.
+    /// Logs in and prepares the client. What is changed later is told to `effects`.
     ///
     /// # Errors
-    /// [`Kind::Input`] for credentials that cannot be used, and for a short name without a project.
+    /// As [`Login::new`]; also [`Kind::Input`] for a short name without a project.
     pub async fn new(
         settings: &config::Gcp,
         entries: &[Entry],
-        workspace: &Path,
-        http: reqwest::Client,
+        means: Means,
         allowed: Allowed,
         effects: Effects,
     ) -> Result<Self, Failure> {
-        let login = Login::new(&settings.login.way, workspace).await?;
+        let login = Login::new(settings, &means).await?;
         let project = settings.project.clone().or_else(|| login.project().map(str::to_owned));
-        let secrets = login.secrets();
-        let transport = Transport::new(http, login, settings.endpoint.clone());
+        let universe = settings.login.universe.clone();
+        let transport = Transport::new(means.http, login.clone(), settings.endpoint.clone(), universe);
         let client = SecretManagerService::from_stub::<Transport>(transport);
         let locations = settings.locations.clone();
-        let gcp = Self { client, project, locations, allowed, effects, secrets, seen: RefCell::default() };
+        let gcp = Self { client, login, project, locations, allowed, effects, seen: RefCell::default() };
         for entry in entries {
             gcp.name(&entry.reference)?;
         }
         Ok(gcp)
-    }
-
-    /// What has to be masked: see [`Login::secrets`].
-    #[must_use]
-    pub fn secrets(&self) -> Vec<Secret> {
-        self.secrets.clone()
     }
 
     fn name(&self, which: &Reference) -> Result<Name, Failure> {
@@ -121,6 +112,10 @@ impl Gcp {
             .help(format!("give `gcp_project`, or write `projects/PROJECT/secrets/{}`", parsed.secret))
         })?;
         Ok(Name { project, location: parsed.location, secret: parsed.secret })
+    }
+
+    fn trouble(&self, operation: Operation, name: &Name, version: Option<&str>, error: &Error) -> Trouble {
+        Trouble::new(operation, name, version, error).of(self.login.member())
     }
 
     fn seen(&self, which: &Reference) -> Seen {
@@ -179,7 +174,7 @@ impl Gcp {
     async fn access(&self, name: &Name, version: &str) -> Result<Read, Unread> {
         match self.client.access_secret_version().set_name(name.version(version)).send().await {
             Ok(answer) => read(answer, name, version).map_err(Unread::Failure),
-            Err(error) => Err(match Trouble::new(Operation::Access, name, Some(version), &error) {
+            Err(error) => Err(match self.trouble(Operation::Access, name, Some(version), &error) {
                 trouble if trouble.is(Code::NotFound) => Unread::Missing,
                 trouble if trouble.is(Code::FailedPrecondition) => Unread::Blocked(trouble),
                 trouble => Unread::Failure(trouble.failure()),
@@ -190,7 +185,7 @@ impl Gcp {
     /// `latest` is the version that was created last, whatever became of it: where it cannot be read, the newest one that
     /// is enabled counts.
     async fn newest_enabled(&self, which: &Reference, name: &Name, trouble: &Trouble) -> Result<Snapshot, Failure> {
-        let listed = |error| Trouble::new(Operation::List, name, None, &error).failure();
+        let listed = |error| self.trouble(Operation::List, name, None, &error).failure();
         let mut pages = self.client.list_secret_versions().set_parent(name.to_string()).set_page_size(PAGE).by_page();
         let (mut newest, mut enabled) = (0, None);
         while let Some(page) = pages.next().await {

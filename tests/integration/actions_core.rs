@@ -3,10 +3,14 @@
 //! the binary writes what GitHub's own library writes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
+use envsync::auth::way::IdToken;
+use envsync_doubles::http::{Outcome, Response, Server};
 use serde::Deserialize;
 
 use super::harness::Room;
+use super::identity::fetch;
 use super::runner::files::{Effects, Raw, pairs};
 use super::runner::mask::Masker;
 use super::runner::{Order, Step, command, lines};
@@ -16,6 +20,18 @@ struct Reference {
     pairs: Vec<Pair>,
     annotations: Vec<Printed>,
     group: String,
+    tokens: Vec<Asked>,
+}
+
+/// What `getIDToken` sent for an audience.
+#[derive(Deserialize)]
+struct Asked {
+    path: String,
+    audience: String,
+    method: String,
+    target: String,
+    authorization: String,
+    accept: String,
 }
 
 /// One name and value, and what `@actions/core` wrote for it.
@@ -127,5 +143,27 @@ fn actions_core_and_the_binary_write_the_same_bytes() {
     assert!(whole.len() > 5);
     for pair in whole {
         assert!(done.stdout.contains(&pair.mask), "no `{}` for {}", pair.mask.trim(), pair.name);
+    }
+}
+
+#[test]
+#[ignore = "needs the bytes of @actions/core: tests/conformance/github/run"]
+fn actions_core_asks_for_an_identity_token_as_we_do() {
+    let asked = reference().tokens;
+    assert!(asked.len() > 2);
+    for theirs in asked {
+        let (sender, requests) = std::sync::mpsc::channel();
+        let server = Server::start(move |request| {
+            sender.send(request).unwrap();
+            Outcome::Answer(Response::new(200, "application/json", r#"{"value":"fake.identity.token"}"#))
+        })
+        .unwrap();
+        let bearer = theirs.authorization.strip_prefix("Bearer ").unwrap().into();
+        let source = IdToken::GitHub { url: format!("{}{}", server.url(), theirs.path), bearer };
+        fetch(&source, &theirs.audience, Path::new("")).outcome.unwrap();
+        let ours = requests.recv().unwrap();
+        assert_eq!((&ours.method, &ours.target), (&theirs.method, &theirs.target));
+        assert_eq!(ours.header("authorization"), Some(theirs.authorization.as_str()));
+        assert_eq!(ours.header("accept"), Some(theirs.accept.as_str()));
     }
 }

@@ -2,6 +2,7 @@
 //! says. The faults, the lost races and the refusals have rooms of their own.
 
 mod faults;
+mod login;
 mod payloads;
 mod races;
 mod refusals;

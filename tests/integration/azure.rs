@@ -3,7 +3,9 @@
 
 mod deletion;
 mod faults;
+mod federated;
 mod login;
+mod managed;
 mod races;
 mod refusals;
 

@@ -1,5 +1,6 @@
 //! Google Secret Manager by the double: modes and their calls, names, versions, creation, credentials.
 
+mod login;
 mod races;
 mod trouble;
 
@@ -272,7 +273,9 @@ fn credentials_that_cannot_be_used_are_refused_before_anything_is_sent() {
     run().env(variable, "no-such-file.json").expect(2).says(&["no-such-file.json"]);
     run().env(variable, ".").expect(2);
     let config = r#"{"type":"external_account","audience":"fake"}"#;
-    run().input("gcp_credentials_json", config).expect(2).says(&["external_account", "service_account"]);
+    run().input("gcp_credentials_json", config).expect(2).says(&["`fake`", "no workload identity provider"]);
+    let config = r#"{"type":"gdch_service_account"}"#;
+    run().input("gcp_credentials_json", config).expect(2).says(&["gdch_service_account", "external_account"]);
     run().input("gcp_credentials_json", "{\"type\":").expect(2).says(&["no JSON"]);
     cloud.run().input("gcp_credentials_json", &key_file()).expect(2).says(&["two Google logins"]);
     cloud.run().input("gcp_project", "").expect(2).says(&["gcp_project", "projects/PROJECT/secrets/app"]);

@@ -222,3 +222,22 @@ fn a_ca_file_that_is_broken_is_named() {
         run.env("AWS_SECRET_ACCESS_KEY", "fake-secret-key").expect(2).says(&["bad.pem", "certificate"]);
     }
 }
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_named_and_not_passed_over() {
+    let aws = || {
+        let run = Run::new().input("provider", "aws").input("aws_region", "eu-central-1");
+        run.env("AWS_ACCESS_KEY_ID", "AKIAFAKEFAKEFAKEFAKE").env("AWS_SECRET_ACCESS_KEY", "fake-secret-access-key")
+    };
+    for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+        for value in ["socks5://user:hunter2-fake@proxy:1080", "http://user:hunter2-fake#1@proxy:3128", "http:// proxy"]
+        {
+            let done = aws().env(name, value).expect(2);
+            done.says(&[&format!("`{name}` is no URL of a proxy that can be used")]);
+            let all = format!("{}{}", done.stdout, done.stderr);
+            assert!(!all.contains("hunter2") && !all.contains("user:"), "{all}");
+        }
+    }
+    // Nothing is sent there, so nothing is wrong with it.
+    Run::new().seed("app", r#"{"A":"fake-value"}"#).env("HTTPS_PROXY", "socks5://proxy:1080").expect(0);
+}

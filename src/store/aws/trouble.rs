@@ -1,15 +1,13 @@
 //! What AWS answered, as something that a user can act on. `SdkError` itself displays only "service error", and its
 //! `Debug` holds the body: neither is ever printed.
 
+use std::error::Error;
+
 use aws_sdk_secretsmanager::config::http::HttpResponse;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::{Failure, Kind};
-use crate::http::causes;
-
-const UNREADABLE: &str = "its answer is truncated or is not that of AWS Secrets Manager";
-
-const TIMEOUT: &str = "no answer in time";
+use crate::http::aws::{self, TIMEOUT, UNREADABLE, transport_help};
 
 /// A call that failed.
 pub(super) struct Trouble {
@@ -20,6 +18,7 @@ pub(super) struct Trouble {
     message: Option<String>,
     status: Option<u16>,
     transport: Option<String>,
+    login: Option<Failure>,
 }
 
 /// An SDK error that can be told.
@@ -27,31 +26,10 @@ pub(super) trait Told<E> {
     fn told(&self, operation: &'static str, id: &str, region: &str) -> Trouble;
 }
 
-impl<E: ProvideErrorMetadata + std::error::Error + 'static> Told<E> for SdkError<E, HttpResponse> {
+impl<E: ProvideErrorMetadata + Error + 'static> Told<E> for SdkError<E, HttpResponse> {
     fn told(&self, operation: &'static str, id: &str, region: &str) -> Trouble {
-        let service = self.as_service_error();
-        // The causes of a service error or of an unreadable answer may quote the answer; those of the transport do not.
-        let transport = match self {
-            // The SDK takes what it cannot parse for an error of the service, whatever the status says.
-            Self::ServiceError(error) if error.raw().status().is_success() => Some(UNREADABLE.to_owned()),
-            Self::ServiceError(_) => None,
-            Self::TimeoutError(_) => Some(TIMEOUT.to_owned()),
-            Self::DispatchFailure(failure) if failure.is_timeout() => Some(TIMEOUT.to_owned()),
-            Self::DispatchFailure(failure) => {
-                Some(failure.as_connector_error().map_or_else(String::new, |e| causes(e)))
-            }
-            Self::ResponseError(_) => Some(UNREADABLE.to_owned()),
-            _ => Some("the request could not be built".to_owned()),
-        };
-        Trouble {
-            operation,
-            id: id.to_owned(),
-            region: region.to_owned(),
-            code: service.and_then(|error| error.code()).map(str::to_owned),
-            message: service.and_then(|error| error.message()).map(str::to_owned),
-            status: self.raw_response().map(|response| response.status().as_u16()),
-            transport,
-        }
+        let aws::Told { code, message, status, transport, login } = aws::Told::of(self);
+        Trouble { operation, id: id.to_owned(), region: region.to_owned(), code, message, status, transport, login }
     }
 }
 
@@ -63,7 +41,8 @@ impl Trouble {
 
     /// Whether the server may have acted although no good answer came.
     pub(super) fn is_ambiguous(&self) -> bool {
-        self.transport.is_some() || self.status.is_some_and(|status| status >= 500)
+        let sent = self.transport.is_some() && self.login.is_none();
+        sent || self.status.is_some_and(|status| status >= 500)
     }
 
     /// Whether the request may still be under way: looking at what it has done is then no proof.
@@ -74,13 +53,17 @@ impl Trouble {
     /// As a failure of the run.
     pub(super) fn failure(&self) -> Failure {
         let Self { operation, id, region, .. } = self;
+        // The credentials ended in the middle of the run, and there were no new ones.
+        if let Some(login) = &self.login {
+            return login.clone();
+        }
         if let Some(transport) = &self.transport {
             let what = if transport == UNREADABLE {
                 format!("AWS Secrets Manager in {region} was asked for {operation} on `{id}`, and {transport}")
             } else {
                 format!("couldn't reach AWS Secrets Manager in {region} for {operation} on `{id}`: {transport}")
             };
-            return Failure::new(Kind::Unavailable, what).help(transport_help(transport));
+            return Failure::new(Kind::Unavailable, what).help(transport_help(transport, "aws_endpoint_url"));
         }
         let code = self.code.as_deref().unwrap_or_default();
         // Codes of the service, and those common to all AWS APIs:
@@ -186,16 +169,5 @@ impl Trouble {
             Some(message) if !message.is_empty() => format!(": {}", message.chars().take(400).collect::<String>()),
             _ => String::new(),
         }
-    }
-}
-
-/// The causes are those of hyper and rustls, in their words.
-fn transport_help(causes: &str) -> &'static str {
-    if causes.contains("certificate") {
-        "check what answers there; a private authority, or that of a proxy which opens TLS, goes into `ca_file`"
-    } else if causes.contains("tunnel error") {
-        "check the proxy in HTTPS_PROXY and its credentials, or name the host in NO_PROXY"
-    } else {
-        "check the region, `aws_endpoint_url`, the proxy variables, and that the host can be reached from here"
     }
 }

@@ -40,6 +40,8 @@ struct Told {
     inner: Option<String>,
     /// `AKV10032` or `[TokenExpired]`: at the head of the message of a 401.
     login: Option<String>,
+    /// Whether it has the shape of an error of Key Vault.
+    of_vault: bool,
 }
 
 impl Told {
@@ -54,6 +56,7 @@ impl Told {
             code: word(error["code"].as_str()),
             inner: word(error["innererror"]["code"].as_str()),
             login: word(login),
+            of_vault: error.is_object(),
         }
     }
 
@@ -160,7 +163,8 @@ impl Trouble {
 
     /// The permission is missing.
     pub(super) fn is_denied(&self) -> bool {
-        self.told().is_some_and(|told| told.status == 403 && told.code() != Some("SecretDisabled"))
+        let denied = |told: &Told| told.status == 403 && told.of_vault && told.code() != Some("SecretDisabled");
+        self.told().is_some_and(denied)
     }
 
     /// Whether the vault may have acted although no good answer came.
@@ -180,7 +184,7 @@ impl Trouble {
 
     /// What stands in the way of a write; `None` where it failed for another reason.
     pub(super) fn conflict(&self) -> Option<Conflict> {
-        let told = self.told().filter(|told| told.status == 409)?;
+        let told = self.told().filter(|told| told.status == 409 && told.of_vault)?;
         Some(match told.inner.as_deref() {
             Some("ObjectIsDeletedButRecoverable") => Conflict::Deleted,
             Some("ObjectIsBeingDeleted") => Conflict::BeingDeleted,
@@ -228,6 +232,14 @@ impl Trouble {
     fn refused(&self, told: &Told) -> Option<Failure> {
         let (operation, name, host) = (self.operation.text(), &self.name, &self.host);
         let new = |kind, what: String, help: &str| Some(Failure::new(kind, what).help(help));
+        if !told.of_vault && (400..500).contains(&told.status) && !matches!(told.status, 408 | 429) {
+            let what = format!(
+                "what answers {operation} of `{name}` at {host} is not Key Vault: HTTP status {}, and no error of Key Vault",
+                told.status
+            );
+            let help = "check the vault's URL and the proxy variables: something in between may have answered";
+            return new(Kind::Unavailable, what, help);
+        }
         match (told.status, told.code()) {
             (401, _) => Some(self.login(told)),
             (403, Some("SecretDisabled")) => new(
@@ -353,6 +365,20 @@ mod tests {
             let found = failure.problems[0].help.clone().unwrap();
             assert!(found.contains(help), "`{help}` is not in {found}");
             assert!(!format!("{failure} {found}").contains("fake-value"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_of_key_vault_is_not_taken_for_one() {
+        for status in [400, 401, 403, 404, 407, 409, 413] {
+            for body in ["<html>fake-value</html>", "", r#"{"message":"fake-value"}"#, r#"{"error":"fake-value"}"#] {
+                let trouble = trouble(Operation::Get, status, body);
+                assert!(!trouble.is_denied() && !trouble.is_missing(), "{status} {body}");
+                let failure = trouble.failure();
+                assert_eq!(failure.kind, Kind::Unavailable, "{failure}");
+                assert!(failure.to_string().contains(&format!("is not Key Vault: HTTP status {status}")), "{failure}");
+                assert!(!failure.to_string().contains("fake-value"), "{failure}");
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! One vault: the SDK's calls, with answers and errors of our own. SDK types do not leave this file.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
-use azure_core::credentials::TokenCredential;
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+use azure_core::error::ErrorKind;
 use azure_core::http::Url;
 use azure_core::time::OffsetDateTime;
 use azure_security_keyvault_secrets::models::{
@@ -63,15 +65,61 @@ pub(super) struct Deleted {
     pub(super) until: Option<String>,
 }
 
-/// The resource that a token for this host must be for, where the host is one of Key Vault's own
+/// A client that asks for tokens of a vault only, whatever the host's challenge says: with one for another service, which
+/// a login may well give, the host could act as us there.
+struct Guarded {
+    inner: Arc<dyn TokenCredential>,
+    host: String,
+}
+
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guarded")
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenCredential for Guarded {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        if let Some(scope) = scopes.iter().find(|scope| !fits(scope, &self.host)) {
+            let scope: String = scope.chars().take(100).flat_map(char::escape_default).collect();
+            let what = format!("the host `{}` asks for a token for `{scope}`, which is no vault's", self.host);
+            let failure = Failure::new(Kind::Login, what).help("check `azure_vault`: that host is no Key Vault");
+            return Err(azure_core::Error::new(ErrorKind::Credential, failure));
+        }
+        self.inner.get_token(scopes, options).await
+    }
+}
+
+/// Whether a scope is that of Key Vault, in one of Microsoft's clouds or in the cloud of which the host is part.
+fn fits(scope: &str, host: &str) -> bool {
+    let Ok(url) = scope.parse::<Url>() else { return false };
+    let plain = url.scheme() == "https"
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && matches!(url.path(), "/.default" | "//.default");
+    let Some(named) = url.host_str().filter(|_| plain) else { return false };
+    let of_microsoft = CLOUDS.iter().any(|(suffix, _)| suffix.strip_prefix('.') == Some(named));
+    of_microsoft || (named.contains('.') && host.strip_suffix(named).is_some_and(|head| head.ends_with('.')))
+}
+
+/// Of each cloud what follows a vault's name, and the resource of its vaults
 /// ([suffixes](https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers)).
+const CLOUDS: [(&str, &str); 3] = [
+    (".vault.azure.net", "https://vault.azure.net"),
+    (".vault.usgovcloudapi.net", "https://vault.usgovcloudapi.net"),
+    (".vault.azure.cn", "https://vault.azure.cn"),
+];
+
+/// The resource that a token for this host must be for, where the host is one of Key Vault's own.
 pub(super) fn resource(host: &str) -> Option<&'static str> {
-    let known = [
-        (".vault.azure.net", "https://vault.azure.net"),
-        (".vault.usgovcloudapi.net", "https://vault.usgovcloudapi.net"),
-        (".vault.azure.cn", "https://vault.azure.cn"),
-    ];
-    known.into_iter().find(|(suffix, _)| host.ends_with(suffix)).map(|(_, resource)| resource)
+    CLOUDS.into_iter().find(|(suffix, _)| host.ends_with(suffix)).map(|(_, resource)| resource)
 }
 
 impl Vault {
@@ -97,7 +145,8 @@ impl Vault {
             verify_challenge_resource: Some(resource.is_some()),
             ..SecretClientOptions::default()
         };
-        let client = SecretClient::new(url, Arc::clone(credential), Some(options)).map_err(|_| wrong())?;
+        let guarded = Arc::new(Guarded { inner: Arc::clone(credential), host: host.clone() });
+        let client = SecretClient::new(url, guarded, Some(options)).map_err(|_| wrong())?;
         Ok(Self { client, host })
     }
 
@@ -164,6 +213,11 @@ impl Vault {
         recovered.map(drop).map_err(|error| self.trouble(Operation::Recover, name, &error))
     }
 
+    /// The resource of which a token is needed, where that is known before the vault is asked.
+    pub(super) fn resource(&self) -> Option<&'static str> {
+        resource(&self.host)
+    }
+
     /// Where the vault is.
     pub(super) fn host(&self) -> &str {
         &self.host
@@ -220,6 +274,34 @@ mod tests {
             ("127.0.0.1", None),
         ] {
             assert_eq!(resource(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_gets_tokens_of_a_vault_only() {
+        let rows = [
+            ("https://vault.azure.net/.default", "127.0.0.1", true),
+            ("https://vault.azure.net//.default", "127.0.0.1", true),
+            ("https://vault.usgovcloudapi.net/.default", "10.0.0.1", true),
+            ("https://vault.azure.cn/.default", "app.example.org", true),
+            ("https://vault.local.azurestack.external/.default", "app.vault.local.azurestack.external", true),
+            ("https://graph.microsoft.com/.default", "127.0.0.1", false),
+            ("https://management.azure.com/.default", "app.example.org", false),
+            ("https://azure.net/.default", "app.example.org", false),
+            ("https://example.org/.default", "app.example.org.attacker.test", false),
+            ("https://ample.org/.default", "app.example.org", false),
+            ("https://app.example.org/.default", "app.example.org", false),
+            ("https://org/.default", "app.example.org", false),
+            ("https://1/.default", "127.0.0.1", false),
+            ("http://vault.azure.net/.default", "127.0.0.1", false),
+            ("https://graph.microsoft.com@vault.azure.net/.default", "127.0.0.1", false),
+            ("https://vault.azure.net/.default https://graph.microsoft.com/.default", "127.0.0.1", false),
+            ("https://vault.azure.net/x/.default", "127.0.0.1", false),
+            ("00000003-0000-0000-c000-000000000000/.default", "127.0.0.1", false),
+            ("", "127.0.0.1", false),
+        ];
+        for (scope, host, expected) in rows {
+            assert_eq!(fits(scope, host), expected, "{scope} for {host}");
         }
     }
 

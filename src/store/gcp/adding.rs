@@ -44,7 +44,7 @@ impl Gcp {
                 self.effects.did(format!("the secret `{}` was created", which.id));
                 return Ok(true);
             };
-            let trouble = Trouble::new(Operation::Create, name, None, &error);
+            let trouble = self.trouble(Operation::Create, name, None, &error);
             if trouble.is_ambiguous() {
                 ambiguous = true;
                 if let Some(pause) = pauses.next() {
@@ -107,7 +107,7 @@ impl Gcp {
         let payload = SecretPayload::new().set_data(bytes.to_vec()).set_data_crc32c(checksum);
         let sent = self.client.add_secret_version().set_parent(name.to_string()).set_payload(payload).send().await;
         let number = sent.and_then(|version| number(&version.name).ok_or_else(|| Error::deser("no version is named")));
-        number.map_err(|error| Trouble::new(Operation::Add, name, None, &error))
+        number.map_err(|error| self.trouble(Operation::Add, name, None, &error))
     }
 
     /// Looks whether a version that nobody answered for was made: the call has no id of its own to ask for, but the
@@ -180,7 +180,7 @@ impl Gcp {
             return Ok(());
         }
         match self.client.list_secret_versions().set_parent(name.to_string()).set_page_size(1).send().await {
-            Err(error) if Trouble::new(Operation::List, name, None, &error).is(Code::NotFound) => {
+            Err(error) if self.trouble(Operation::List, name, None, &error).is(Code::NotFound) => {
                 Err(not_found(which, "", "create it, or set `create` to `true`"))
             }
             // It is there, or whoever may add may not look: then only a real run can tell.

@@ -4,11 +4,11 @@
 //! Paths and fields are those of the [REST reference](https://cloud.google.com/secret-manager/docs/reference/rest).
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use google_cloud_gax::Result;
-use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::{Code, Status};
+use google_cloud_gax::error::{CredentialsError, Error};
 use google_cloud_gax::options::RequestOptions;
 use google_cloud_gax::response::Response;
 use google_cloud_secretmanager_v1::model::{
@@ -24,34 +24,35 @@ use tokio::time::Instant;
 
 use crate::auth::gcp::Login;
 use crate::http::ATTEMPT_TIMEOUT;
+use crate::http::retry::{Pace, Pauses, Policy, Retry, Throttled, retry_after};
 
-/// A host that cannot be reached is given up once this much time has been spent on it.
-const CONNECT_BUDGET: Duration = Duration::from_secs(8);
-/// Calls that nobody answers are given up once this much time has been spent on them.
-const BUDGET: Duration = Duration::from_secs(30);
-/// How often a call is made that fails for a while.
-const ATTEMPTS: u32 = 5;
-/// Calls that come too often are given up where the next one would be later than this: two writes a second are allowed
-/// for one secret ([quotas](https://cloud.google.com/secret-manager/quotas)), and others write it too, so that it takes
-/// time and not a number of attempts until it is our turn.
-const THROTTLED_BUDGET: Duration = Duration::from_secs(60);
-/// The most that a service may ask to be left alone for.
-const ASKED: Duration = Duration::from_secs(10);
-/// The same where it throttles.
-const THROTTLED_ASKED: Duration = Duration::from_secs(30);
-/// The least pause where it throttles, whatever it asks for and chance gives.
-const THROTTLED_PAUSE: Duration = Duration::from_millis(100);
-/// A pause is any up to this ([full jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)),
-/// which doubles from failure to failure.
-const FIRST_CEILING: Duration = Duration::from_millis(300);
-/// What it grows to at most.
-const LAST_CEILING: Duration = Duration::from_secs(8);
+/// Throttling is borne longer: two writes a second are allowed for one secret
+/// ([quotas](https://cloud.google.com/secret-manager/quotas)), and others write it too, so that it takes time and not a
+/// number of attempts until it is our turn.
+const POLICY: Policy = Policy {
+    attempts: 5,
+    pauses: PAUSES,
+    budget: Duration::from_secs(30),
+    connecting: Duration::from_secs(8),
+    throttled: Some(Throttled {
+        pauses: Pauses { least: Duration::from_millis(100), asked: Duration::from_secs(30), ..PAUSES },
+        budget: Duration::from_secs(60),
+    }),
+};
+const PAUSES: Pauses = Pauses {
+    first: Duration::from_millis(300),
+    longest: Duration::from_secs(8),
+    share: (0.0, 1.0),
+    least: Duration::ZERO,
+    asked: Duration::from_secs(10),
+};
 
 /// The transport of the SDK's client.
 pub(super) struct Transport {
     http: reqwest::Client,
     login: Login,
     endpoint: Option<String>,
+    universe: String,
 }
 
 impl fmt::Debug for Transport {
@@ -74,16 +75,16 @@ struct Call<'a> {
 
 impl Transport {
     /// Sends to `endpoint`, or to Google's own hosts.
-    pub(super) fn new(http: reqwest::Client, login: Login, endpoint: Option<String>) -> Self {
-        Self { http, login, endpoint }
+    pub(super) fn new(http: reqwest::Client, login: Login, endpoint: Option<String>, universe: String) -> Self {
+        Self { http, login, endpoint, universe }
     }
 
     fn url(&self, call: &Call<'_>) -> String {
         let host = match (&self.endpoint, location(call.name)) {
             (Some(endpoint), _) => endpoint.trim_end_matches('/').to_owned(),
             // https://cloud.google.com/secret-manager/regional-secrets/data-residency
-            (None, Some(location)) => format!("https://secretmanager.{location}.rep.googleapis.com"),
-            (None, None) => "https://secretmanager.googleapis.com".to_owned(),
+            (None, Some(location)) => format!("https://secretmanager.{location}.rep.{}", self.universe),
+            (None, None) => format!("https://secretmanager.{}", self.universe),
         };
         format!("{host}/v1/{}{}", call.name, call.tail)
     }
@@ -91,14 +92,17 @@ impl Transport {
     async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<Response<T>> {
         let url = self.url(&call);
         let start = Instant::now();
-        let mut patience = Patience::default();
+        let mut pace = Pace::new(POLICY);
         loop {
             let error = match self.attempt(&call, &url).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let retry = retry(&error).of(call.repeatable);
-            match patience.pause(retry, start.elapsed(), retry_after(&error), fastrand::f64()) {
+            let retry = match retry(&error) {
+                Retry::Unknown if !call.repeatable => Retry::Never,
+                retry => retry,
+            };
+            match pace.pause(retry, asked(&error), start.elapsed(), fastrand::f64()) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(error),
             }
@@ -106,7 +110,9 @@ impl Transport {
     }
 
     async fn attempt<T: DeserializeOwned>(&self, call: &Call<'_>, url: &str) -> Result<Response<T>> {
-        let headers = self.login.headers().await.map_err(Error::authentication)?;
+        let headers = self.login.headers().await;
+        let headers =
+            headers.map_err(|failure| Error::authentication(CredentialsError::from_source(false, failure)))?;
         let mut request = self.http.request(call.method.clone(), url).headers(headers).timeout(ATTEMPT_TIMEOUT);
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.clone());
@@ -229,59 +235,6 @@ fn code(status: u16) -> Code {
     }
 }
 
-/// What a failed call allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Retry {
-    /// It will fail again.
-    Never,
-    /// It came too early; nothing was done.
-    Throttled,
-    /// It did not arrive; nothing was done.
-    NotSent,
-    /// It may go well the next time, and may have been done.
-    Unknown,
-}
-
-impl Retry {
-    /// The same for a call that may be `repeatable` when nobody knows what became of it.
-    fn of(self, repeatable: bool) -> Self {
-        if self == Self::Unknown && !repeatable { Self::Never } else { self }
-    }
-}
-
-/// How often one call has failed so far, and when it is given up.
-#[derive(Default)]
-struct Patience {
-    throttles: u32,
-    /// The failures that were no throttling.
-    faults: u32,
-    /// The time that throttling took; other failures are given none the less for it.
-    throttled: Duration,
-}
-
-impl Patience {
-    /// How long to wait before the next attempt; `None` where there shall be none. `elapsed` is the time since the first
-    /// attempt, `asked` what the service wants, `chance` lies between 0 and 1.
-    fn pause(&mut self, retry: Retry, elapsed: Duration, asked: Option<Duration>, chance: f64) -> Option<Duration> {
-        let grown = |times: u32| FIRST_CEILING.saturating_mul(1 << times.min(16)).min(LAST_CEILING).mul_f64(chance);
-        if retry == Retry::Throttled {
-            // On top of what is asked for: others were told the same, and would all come back at once.
-            let pause = asked.unwrap_or_default().min(THROTTLED_ASKED) + grown(self.throttles).max(THROTTLED_PAUSE);
-            self.throttles += 1;
-            self.throttled += pause;
-            return (elapsed + pause <= THROTTLED_BUDGET).then_some(pause);
-        }
-        let budget = match retry {
-            Retry::NotSent => CONNECT_BUDGET,
-            Retry::Unknown => BUDGET,
-            Retry::Never | Retry::Throttled => return None,
-        };
-        let pause = asked.map_or_else(|| grown(self.faults), |asked| asked.min(ASKED));
-        self.faults += 1;
-        (self.faults < ATTEMPTS && elapsed.saturating_sub(self.throttled) < budget).then_some(pause)
-    }
-}
-
 fn retry(error: &Error) -> Retry {
     match error.http_status_code() {
         _ if error.is_connect() => Retry::NotSent,
@@ -292,10 +245,9 @@ fn retry(error: &Error) -> Retry {
     }
 }
 
-/// The wait that the service asks for, in whole seconds.
-fn retry_after(error: &Error) -> Option<Duration> {
-    let seconds = error.http_headers()?.get(RETRY_AFTER)?.to_str().ok()?.trim().parse::<u64>().ok()?;
-    Some(Duration::from_secs(seconds))
+/// The wait that the service asks for.
+fn asked(error: &Error) -> Option<Duration> {
+    retry_after(error.http_headers()?.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now())
 }
 
 #[cfg(test)]
@@ -304,11 +256,23 @@ mod tests {
 
     use super::*;
 
-    fn transport(endpoint: Option<&str>) -> Transport {
+    fn transport(endpoint: Option<&str>, universe: &str) -> Transport {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let way = crate::auth::GcpWay::Token("fake-token".into());
-        let login = runtime.block_on(Login::new(&way, std::path::Path::new(""))).unwrap();
-        Transport::new(crate::http::client(None).unwrap(), login, endpoint.map(str::to_owned))
+        let http = crate::http::client(None).unwrap();
+        let (mask, workspace) = (crate::secret::Masker::new(|_| ()), "".into());
+        let means = crate::auth::Means { http: http.clone(), mask, workspace };
+        let login = crate::auth::way::GcpLogin {
+            way: crate::auth::way::GcpWay::Token("fake-token".into()),
+            because: String::new(),
+            impersonation: None,
+            universe: universe.to_owned(),
+        };
+        let (project, endpoint) = (None, endpoint.map(str::to_owned));
+        let (sts_endpoint, iam_endpoint) = (None, None);
+        let settings =
+            crate::config::Gcp { project, locations: Vec::new(), endpoint, sts_endpoint, iam_endpoint, login };
+        let login = runtime.block_on(Login::new(&settings, &means)).unwrap();
+        Transport::new(http, login, settings.endpoint, universe.to_owned())
     }
 
     #[test]
@@ -329,7 +293,17 @@ mod tests {
             ),
         ] {
             let call = Call { method: Method::GET, name, tail: ":x".to_owned(), body: None, repeatable: true };
-            assert_eq!(transport(endpoint).url(&call), url);
+            assert_eq!(transport(endpoint, "googleapis.com").url(&call), url);
+        }
+        for (name, url) in [
+            ("projects/p", "https://secretmanager.fake.example/v1/projects/p:x"),
+            (
+                "projects/p/locations/eu/secrets/a",
+                "https://secretmanager.eu.rep.fake.example/v1/projects/p/locations/eu/secrets/a:x",
+            ),
+        ] {
+            let call = Call { method: Method::GET, name, tail: ":x".to_owned(), body: None, repeatable: true };
+            assert_eq!(transport(None, "fake.example").url(&call), url);
         }
     }
 
@@ -370,15 +344,15 @@ mod tests {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(value).unwrap())]);
             Error::http(429, headers, Default::default())
         };
-        assert_eq!(retry_after(&error("2")), Some(Duration::from_secs(2)));
-        assert_eq!(retry_after(&error("Wed, 21 Oct 2026 07:28:00 GMT")), None);
+        assert_eq!(asked(&error("2")), Some(Duration::from_secs(2)));
+        assert_eq!(asked(&error("Wed, 21 Oct 2015 07:28:00 GMT")), None);
     }
 
     /// The pauses until a call is given up that fails at once each time.
     fn pauses(retry: Retry, asked: Option<u64>, chance: f64) -> Vec<Duration> {
-        let mut patience = Patience::default();
+        let mut pace = Pace::new(POLICY);
         let mut all: Vec<Duration> = Vec::new();
-        while let Some(pause) = patience.pause(retry, all.iter().sum(), asked.map(Duration::from_secs), chance) {
+        while let Some(pause) = pace.pause(retry, asked.map(Duration::from_secs), all.iter().sum(), chance) {
             all.push(pause);
         }
         all
@@ -405,13 +379,12 @@ mod tests {
         assert_eq!(pauses(Retry::Unknown, Some(3600), 0.5), [Duration::from_secs(10); 3]);
         assert_eq!(pauses(Retry::NotSent, None, 0.5).len(), 4);
         assert!(pauses(Retry::Never, None, 0.5).is_empty());
-        assert!(pauses(Retry::Unknown.of(false), None, 0.5).is_empty());
 
-        let mut patience = Patience::default();
+        let mut pace = Pace::new(POLICY);
         let mut elapsed = Duration::ZERO;
-        while let Some(pause) = patience.pause(Retry::Throttled, elapsed, None, 0.5) {
+        while let Some(pause) = pace.pause(Retry::Throttled, None, elapsed, 0.5) {
             elapsed += pause;
         }
-        assert!(patience.pause(Retry::Unknown, elapsed, None, 0.5).is_some());
+        assert!(pace.pause(Retry::Unknown, None, elapsed, 0.5).is_some());
     }
 }

@@ -7,6 +7,8 @@ use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::{Code, StatusDetails};
 
 use super::name::Name;
+use crate::auth::claims::shown;
+use crate::auth::gcp::quoted;
 use crate::error::{Failure, Kind};
 use crate::http::causes;
 
@@ -61,6 +63,8 @@ pub(super) struct Trouble {
     /// The version that was asked for, where it was one.
     version: Option<String>,
     cause: Cause,
+    /// Who asked, as IAM names it.
+    member: Option<String>,
 }
 
 enum Cause {
@@ -70,8 +74,8 @@ enum Cause {
     Late,
     /// No answer, or none that can be read: it may have been done.
     Silence(String),
-    /// No token could be made.
-    NoToken,
+    /// The token is over, and there is no new one.
+    Login(Option<Failure>),
     /// An answer that is none of Google's APIs.
     Foreign(u16),
     /// An error of the service.
@@ -100,14 +104,19 @@ impl Trouble {
         } else if error.is_io() {
             Cause::Silence(transport())
         } else if error.is_authentication() {
-            Cause::NoToken
+            Cause::Login(find(error))
         } else if status != 0 {
             Cause::Foreign(status)
         } else {
             // The causes of an answer that cannot be read may quote it.
             Cause::Silence("its answer is truncated or is not that of Google Secret Manager".to_owned())
         };
-        Self { operation, name: name.clone(), version: version.map(str::to_owned), cause }
+        Self { operation, name: name.clone(), version: version.map(str::to_owned), cause, member: None }
+    }
+
+    /// Whom a role has to be granted to.
+    pub(super) fn of(self, member: Option<String>) -> Self {
+        Self { member, ..self }
     }
 
     /// Whether Google answered with this code.
@@ -122,7 +131,7 @@ impl Trouble {
             Cause::Foreign(status) | Cause::Service { status, .. } => {
                 *status == 408 || (*status >= 500 && *status != 501)
             }
-            Cause::NotSent(_) | Cause::NoToken => false,
+            Cause::NotSent(_) | Cause::Login(_) => false,
         }
     }
 
@@ -145,7 +154,8 @@ impl Trouble {
         match &self.cause {
             Cause::Late => unreached("no answer in time"),
             Cause::NotSent(why) | Cause::Silence(why) => unreached(why),
-            Cause::NoToken => Failure::new(Kind::Login, "no token can be made with the Google credentials")
+            Cause::Login(Some(failure)) => failure.clone(),
+            Cause::Login(None) => Failure::new(Kind::Login, "no token can be made with the Google credentials")
                 .help("give the key file of a service account, or an access token"),
             Cause::Foreign(status) => Failure::new(
                 Kind::Unavailable,
@@ -221,12 +231,16 @@ impl Trouble {
             ),
             _ => {
                 let (permission, role) = self.operation.permission();
-                let grant = format!("grant `{role}` on it to the identity of this run");
+                let who = match &self.member {
+                    Some(member) => format!("the identity of this run (`--member={}`)", quoted(&shown(member))),
+                    None => "the identity of this run".to_owned(),
+                };
+                let grant = format!("grant `{role}` on it to {who}");
                 let help = match self.operation {
                     Operation::Access | Operation::Add => format!("{grant}; check also the name and the project"),
                     Operation::Create => format!(
                         "create it once by hand (`gcloud secrets create {} --project={project}`), or grant `{role}` on the \
-                         project to the identity of this run",
+                         project to {who}",
                         name.secret
                     ),
                     Operation::List => format!(
@@ -274,6 +288,18 @@ impl Trouble {
             }
         }
     }
+}
+
+/// What a renewal of the login failed with.
+fn find(error: &Error) -> Option<Failure> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return Some(failure.clone());
+        }
+        next = cause.source();
+    }
+    None
 }
 
 /// Reasons are words in capitals; anything else is none of them.

@@ -71,7 +71,7 @@ def ministack(scratch):
         scratch,
         BIND_HOST="127.0.0.1",
         GATEWAY_PORT=str(port),
-        SERVICES="secretsmanager",
+        SERVICES="secretsmanager,sts,iam",
         MINISTACK_REGION=REGION,
         LOG_LEVEL="WARNING",
         IOT_MTLS_ENABLED="0",

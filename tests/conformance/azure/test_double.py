@@ -21,6 +21,8 @@ from azure.core.exceptions import (
     ServiceRequestError,
 )
 
+from azure.identity import CredentialUnavailableError
+
 import clients
 from clients import client, credential, refusal
 
@@ -263,3 +265,60 @@ def test_tokens_are_judged(where, vault, name):
         with pytest.raises(HttpResponseError, match=action):
             call(name)
     assert vault.get_secret(name).value == "fake-one"
+
+
+# The logins without a secret. Sources: Entra's documentation of federated credentials, and the texts that users report.
+
+RESOURCE = "https://vault.azure.net/.default"
+
+
+@pytest.mark.parametrize("way", ["assertion", "file"])
+def test_a_federated_credential_logs_in_for_both_directions(where, name, tmp_path, way):
+    if way == "assertion":
+        login = clients.federated(where)
+    else:
+        token_file = tmp_path / "token"
+        token_file.write_text(where.identity_token())
+        login = clients.workload(where, token_file)
+    vault = client(where, login)
+    vault.set_secret(name, "fake-one")
+    assert vault.get_secret(name).value == "fake-one"
+    assert login.get_token(RESOURCE).expires_on > datetime.datetime.now().timestamp() + 3000
+
+
+@pytest.mark.parametrize(
+    ("client_id", "audience", "code", "says"),
+    [
+        (clients.DENIED_CLIENT_ID, clients.AUDIENCE, 700213, "presented assertion subject 'repo:octo/app:ref:refs/heads/main'"),
+        (clients.MANAGED_CLIENT_ID, clients.AUDIENCE, 7002138, "not with case-sensitive comparison"),
+        (clients.SYSTEM_CLIENT_ID, clients.AUDIENCE, 700211, "presented assertion issuer 'https://token.actions.githubusercontent.com'"),
+        (clients.CLIENT_ID, "api://other", 700212, "presented assertion audience 'api://other'"),
+        ("44444444-4444-4444-8444-444444444444", clients.AUDIENCE, 700016, "was not found in the directory"),
+    ],
+    ids=["subject", "case", "issuer", "audience", "application"],
+)
+def test_a_token_that_is_not_trusted(where, client_id, audience, code, says):
+    with pytest.raises(ClientAuthenticationError, match=f"AADSTS{code}: .*{says}"):
+        clients.federated(where, client_id, audience).get_token(RESOURCE)
+
+
+@pytest.fixture(params=["app", "machine"])
+def machine(where, request, monkeypatch):
+    """The variables by which a client finds the identity of an app, or of a virtual machine."""
+    if request.param == "app":
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{where.vault}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", clients.IDENTITY_HEADER)
+    else:
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", where.vault)
+
+
+@pytest.mark.parametrize("client_id", [None, clients.MANAGED_CLIENT_ID], ids=["system", "assigned"])
+def test_a_managed_identity(where, name, machine, client_id):
+    vault = client(where, clients.managed(where, client_id))
+    vault.set_secret(name, "fake-one")
+    assert vault.get_secret(name).value == "fake-one"
+
+
+def test_an_identity_that_the_machine_does_not_have(where, machine):
+    with pytest.raises((ClientAuthenticationError, CredentialUnavailableError)):
+        clients.managed(where, "88888888-8888-4888-8888-888888888888").get_token(RESOURCE)

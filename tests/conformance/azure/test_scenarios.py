@@ -117,7 +117,7 @@ def test_more_versions_than_a_page_holds(store, workspace):
         ({"AZURE_CLIENT_ID": "44444444-4444-4444-8444-444444444444"}, 3, "AADSTS700016"),
         ({"AZURE_TENANT_ID": "55555555-5555-4555-8555-555555555555"}, 3, "AADSTS90002"),
         ({"AZURE_CLIENT_ID": clients.DENIED_CLIENT_ID}, 4, "Key Vault Secrets"),
-        ({"AZURE_CLIENT_SECRET": ""}, 2, "ENVSYNC_AZURE_CLIENT_SECRET"),
+        ({"AZURE_CLIENT_SECRET": ""}, 3, "ENVSYNC_AZURE_CLIENT_SECRET"),
     ],
     ids=["secret", "application", "tenant", "role", "incomplete"],
 )
@@ -138,6 +138,53 @@ def test_an_access_token_in_place_of_a_login(store, workspace, token, code):
     run = workspace.run(store, "pull", name, hidden={token}, AZURE_ACCESS_TOKEN=token, **none)
     assert run.code == code, run.output
     assert workspace.text() == ("A=fake-one\n" if code == 0 else None)
+
+
+# What replaces the application's secret, and what the binary is told in its place.
+def by_token(store, tmp_path):
+    return {"AZURE_CLIENT_SECRET": "", "OIDC_TOKEN": store.where.identity_token()}
+
+
+def by_file(store, tmp_path):
+    (tmp_path / "token").write_text(store.where.identity_token())
+    return {"AZURE_CLIENT_SECRET": "", "OIDC_TOKEN_FILE": str(tmp_path / "token")}
+
+
+@pytest.mark.parametrize("way", [by_token, by_file])
+def test_a_federated_login_in_both_directions(store, workspace, tmp_path, way):
+    """They read what we wrote, we read what they wrote."""
+    name = store.make()
+    login = way(store, tmp_path)
+    hidden = {store.where.token_bearer, login.get("OIDC_TOKEN", "")} - {""}
+    workspace.file.write_text("A=fake-one\n")
+    run = workspace.run(store, "push", name, hidden=hidden, **login)
+    assert run.code == 0, run.output
+    theirs = clients.client(store.where, clients.federated(store.where))
+    assert theirs.get_secret(name).value == '{"A":"fake-one"}'
+    theirs.set_secret(name, '{"A":"fake-two"}')
+    run = workspace.run(store, "pull", name, hidden=hidden, **way(store, tmp_path))
+    assert run.code == 0, run.output
+    assert workspace.text() == "A=fake-two\n"
+
+
+@pytest.mark.parametrize(
+    ("client_id", "audience", "code"),
+    [
+        (clients.DENIED_CLIENT_ID, clients.AUDIENCE, "AADSTS700213"),
+        (clients.MANAGED_CLIENT_ID, clients.AUDIENCE, "AADSTS7002138"),
+        (clients.SYSTEM_CLIENT_ID, clients.AUDIENCE, "AADSTS700211"),
+        (clients.CLIENT_ID, "api://other", "AADSTS700212"),
+    ],
+    ids=["subject", "case", "issuer", "audience"],
+)
+def test_a_token_that_is_not_trusted(store, workspace, client_id, audience, code):
+    name = store.make()
+    store.seed(name, ONE[0])
+    token = store.where.identity_token(audience)
+    run = workspace.run(store, "pull", name, hidden={token}, AZURE_CLIENT_SECRET="", AZURE_CLIENT_ID=client_id, OIDC_TOKEN=token)
+    assert run.code == 3, run.output
+    assert code in run.output and "az ad app federated-credential create" in run.output
+    assert workspace.text() is None
 
 
 def test_a_certificate_that_nobody_vouches_for(store, workspace):

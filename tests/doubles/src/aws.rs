@@ -3,14 +3,18 @@
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/>
 
+pub mod agent;
 mod calls;
 mod fields;
 mod listing;
+pub mod sessions;
 mod state;
+pub mod sts;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::sessions::{Invalid, Sessions};
 pub use self::state::Payload;
 use self::state::{Caller, Refusal, Secret, State};
 use crate::double::{Double, Handle, Service};
@@ -30,7 +34,12 @@ pub const EXPIRED_TOKEN: &str = "EXPIRED";
 const JSON: &str = "application/x-amz-json-1.1";
 
 /// The service: the state behind a [`Double`].
-pub struct SecretsManager(State);
+pub struct SecretsManager {
+    state: State,
+    /// Where only these are let in.
+    sessions: Option<Sessions>,
+    identities: Vec<String>,
+}
 
 impl SecretsManager {
     /// Starts an empty Secrets Manager on a free loopback port.
@@ -40,7 +49,8 @@ impl SecretsManager {
     #[must_use]
     #[allow(clippy::expect_used, reason = "a test without a loopback port can only stop, here and now")]
     pub fn start() -> Double<Self> {
-        Double::start(Self(State::default())).expect("a free loopback port")
+        Double::start(Self { state: State::default(), sessions: None, identities: Vec::new() })
+            .expect("a free loopback port")
     }
 }
 
@@ -53,17 +63,17 @@ impl Handle<SecretsManager> {
 
     /// As [`Handle::put`], in another region.
     pub fn put_in(&self, region: &str, name: &str, text: &str) -> String {
-        self.service().0.seed(region, name, Payload::Text(text.to_owned()))
+        self.service().state.seed(region, name, Payload::Text(text.to_owned()))
     }
 
     /// As [`Handle::put`], with a binary secret.
     pub fn put_binary(&self, name: &str, bytes: &[u8]) -> String {
-        self.service().0.seed(REGION, name, Payload::Binary(bytes.to_vec()))
+        self.service().state.seed(REGION, name, Payload::Binary(bytes.to_vec()))
     }
 
     /// A secret that has no version yet, as `CreateSecret` without a value leaves it.
     pub fn create_without_value(&self, name: &str) {
-        self.service().0.create(REGION, name);
+        self.service().state.create(REGION, name);
     }
 
     /// Turns rotation on or off.
@@ -83,7 +93,7 @@ impl Handle<SecretsManager> {
 
     /// Ends a secret at once, without a trace.
     pub fn purge(&self, name: &str) {
-        self.service().0.purge(REGION, name);
+        self.service().state.purge(REGION, name);
     }
 
     /// Puts a staging label on a version, taking it off wherever it was.
@@ -96,7 +106,7 @@ impl Handle<SecretsManager> {
     #[must_use]
     pub fn current(&self, name: &str) -> Option<String> {
         let service = self.service();
-        match &service.0.find(REGION, name)?.labelled("AWSCURRENT")?.payload {
+        match &service.state.find(REGION, name)?.labelled("AWSCURRENT")?.payload {
             Payload::Text(text) => Some(text.clone()),
             Payload::Binary(_) => None,
         }
@@ -106,7 +116,7 @@ impl Handle<SecretsManager> {
     #[must_use]
     pub fn payload(&self, name: &str, version: &str) -> Option<Payload> {
         let service = self.service();
-        let found = service.0.find(REGION, name)?.version(version)?;
+        let found = service.state.find(REGION, name)?.version(version)?;
         Some(found.payload.clone())
     }
 
@@ -114,7 +124,7 @@ impl Handle<SecretsManager> {
     #[must_use]
     pub fn versions(&self, name: &str) -> Vec<String> {
         let service = self.service();
-        let secret = service.0.find(REGION, name);
+        let secret = service.state.find(REGION, name);
         secret.map_or_else(Vec::new, |secret| secret.versions.iter().map(|v| v.id.clone()).collect())
     }
 
@@ -122,7 +132,7 @@ impl Handle<SecretsManager> {
     #[must_use]
     pub fn labels(&self, name: &str) -> Vec<(String, String)> {
         let service = self.service();
-        let Some(secret) = service.0.find(REGION, name) else { return Vec::new() };
+        let Some(secret) = service.state.find(REGION, name) else { return Vec::new() };
         let of_version = |v: &state::Version| -> Vec<(String, String)> {
             v.stages.iter().map(|stage| (stage.clone(), v.id.clone())).collect()
         };
@@ -132,23 +142,54 @@ impl Handle<SecretsManager> {
     /// The full ARN of a secret.
     #[must_use]
     pub fn arn(&self, name: &str) -> Option<String> {
-        Some(self.service().0.find(REGION, name)?.arn.clone())
+        Some(self.service().state.find(REGION, name)?.arn.clone())
     }
 
     /// Whether a secret is scheduled for deletion.
     #[must_use]
     pub fn is_deleted(&self, name: &str) -> bool {
-        self.service().0.find(REGION, name).is_some_and(|secret| secret.deleted.is_some())
+        self.service().state.find(REGION, name).is_some_and(|secret| secret.deleted.is_some())
     }
 
     /// The most items that a list call returns at once, to see whether every page is read.
     pub fn page_size(&self, items: usize) {
-        self.service().0.page = items.max(1);
+        self.service().state.page = items.max(1);
+    }
+
+    /// Lets in nobody from now on who does not bring temporary credentials of this book that are not over.
+    pub fn demand(&self, sessions: &Sessions) {
+        self.service().sessions = Some(sessions.clone());
+    }
+
+    /// The roles of those who were let in, one a call.
+    #[must_use]
+    pub fn identities(&self) -> Vec<String> {
+        self.service().identities.clone()
     }
 
     fn edit(&self, name: &str, change: impl FnOnce(&mut Secret)) {
-        if let Some(secret) = self.service().0.find_mut(REGION, name) {
+        if let Some(secret) = self.service().state.find_mut(REGION, name) {
             change(secret);
+        }
+    }
+}
+
+impl SecretsManager {
+    fn admit(&mut self, caller: &Caller, request: &Request) -> Result<(), Refusal> {
+        let Some(sessions) = &self.sessions else { return Ok(()) };
+        match sessions.check(&caller.key, request.header("x-amz-security-token")) {
+            Ok(session) => {
+                self.identities.push(session.role);
+                Ok(())
+            }
+            Err(Invalid::Unknown) => {
+                let message = "The security token included in the request is invalid.";
+                Err(Refusal::new("UnrecognizedClientException", message))
+            }
+            Err(Invalid::Expired) => {
+                let message = "The security token included in the request is expired";
+                Err(Refusal::new("ExpiredTokenException", message))
+            }
         }
     }
 }
@@ -161,9 +202,10 @@ impl Service for SecretsManager {
 
     fn answer(&mut self, operation: &str, request: &Request) -> Response {
         let answer = caller(operation, request).and_then(|caller| {
+            self.admit(&caller, request)?;
             let body: Value = serde_json::from_str(&request.body)
                 .map_err(|_| Refusal::new("SerializationException", "the request's body is no JSON"))?;
-            self.0.call(operation, &caller, &body)
+            self.state.call(operation, &caller, &body)
         });
         match answer {
             Ok(value) => response(200, &value),
@@ -243,5 +285,5 @@ fn caller(operation: &str, request: &Request) -> Result<Caller, Refusal> {
     if key.starts_with(DENIED_KEY) {
         return Err(denied(operation, request));
     }
-    Ok(Caller { region: region.to_owned() })
+    Ok(Caller { key: key.to_owned(), region: region.to_owned() })
 }

@@ -1,14 +1,16 @@
 //! Azure Key Vault's secrets and Entra's token endpoint, as their documentation describes them, over HTTPS: versions with
-//! one-second times, soft deletion and recovery that take a while, the error bodies of both, and faults on demand.
+//! one-second times, soft deletion and recovery that take a while, the error bodies of both, and faults on demand; and the
+//! managed identities of a machine.
 //!
-//! <https://learn.microsoft.com/rest/api/keyvault/secrets>. One server is both the vault and the authority. Requests to the
+//! <https://learn.microsoft.com/rest/api/keyvault/secrets>. One server is the vault, the authority and the machine. Requests to the
 //! vault without a token are the operation `Challenge`, so that a count of `GetSecret` counts the real ones.
 
 mod answers;
 mod calls;
 mod entra;
 mod listing;
-mod route;
+mod managed;
+pub(crate) mod route;
 mod state;
 
 use std::time::Duration;
@@ -21,11 +23,13 @@ pub use self::answers::{
 };
 pub use self::entra::entra_error;
 use self::entra::{Entra, Stranger};
+use self::managed::Machine;
 use self::route::Route;
 pub use self::state::Lag;
 use self::state::{Secret, State, Version};
 use crate::double::{Double, Handle, Service};
 use crate::http::{Request, Response};
+use crate::issuer::Issuer;
 use crate::tls::Identity;
 
 /// The tenant that is there from the start.
@@ -34,7 +38,15 @@ pub const TENANT: &str = "11111111-1111-4111-8111-111111111111";
 pub const CLIENT_ID: &str = "22222222-2222-4222-8222-222222222222";
 /// An application of that tenant, with the same secret, which may do nothing in the vault.
 pub const DENIED_CLIENT_ID: &str = "33333333-3333-4333-8333-333333333333";
-/// The secret of both.
+/// A user-assigned identity of the machine, which may do everything in the vault.
+pub const MANAGED_CLIENT_ID: &str = "66666666-6666-4666-8666-666666666666";
+/// The machine's system-assigned identity, which may do the same.
+pub const SYSTEM_CLIENT_ID: &str = "77777777-7777-4777-8777-777777777777";
+/// What App Service's endpoint wants in its header.
+pub const IDENTITY_HEADER: &str = "fake-identity-header-for-tests";
+/// The audience that federated credentials have as a rule.
+pub const AUDIENCE: &str = "api://AzureADTokenExchange";
+/// The secret of both applications.
 pub const CLIENT_SECRET: &str = "fake-client-secret~for.tests";
 /// A token that the vault knows from the start.
 pub const ACCESS_TOKEN: &str = "fake-access-token-for-tests";
@@ -45,10 +57,23 @@ pub const DENIED: &str = "DENIED";
 /// The resource that a token must be for.
 pub const RESOURCE: &str = "https://vault.azure.net";
 
+/// Real names under which the double has a certificate too, in three clouds.
+const HOSTS: [&str; 6] = [
+    "*.vault.azure.net",
+    "*.vault.usgovcloudapi.net",
+    "*.vault.azure.cn",
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.chinacloudapi.cn",
+];
+
 /// The service: the state behind a [`Double`].
 pub struct KeyVault {
     vault: State,
     entra: Entra,
+    machine: Machine,
+    /// What the vault's challenge asks a token for.
+    resource: String,
     ca_pem: String,
 }
 
@@ -60,8 +85,9 @@ impl KeyVault {
     #[must_use]
     #[allow(clippy::expect_used, reason = "a test without a loopback port can only stop, here and now")]
     pub fn start() -> Double<Self> {
-        let Identity { config, ca_pem } = Identity::for_loopback().expect("a certificate for loopback");
-        let service = Self { vault: State::default(), entra: Entra::default(), ca_pem };
+        let Identity { config, ca_pem } = Identity::for_loopback_and(&HOSTS).expect("a certificate for loopback");
+        let (vault, entra, machine) = (State::default(), Entra::default(), Machine::default());
+        let service = Self { vault, entra, machine, resource: RESOURCE.to_owned(), ca_pem };
         Double::start_with(service, Some(config)).expect("a free loopback port")
     }
 }
@@ -207,6 +233,32 @@ impl Handle<KeyVault> {
         self.service().entra.register(tenant, client_id, client_secret);
     }
 
+    /// Gives an application of [`TENANT`] a federated credential: it is whoever brings a token of this issuer with exactly
+    /// this subject and audience.
+    pub fn trust(&self, client_id: &str, issuer: &Issuer, subject: &str, audience: &str) {
+        self.service().entra.trust(client_id, issuer, subject, audience);
+    }
+
+    /// Takes the machine's identities away.
+    pub fn without_identity(&self) {
+        self.service().machine = Machine { system: None, assigned: Vec::new() };
+    }
+
+    /// Lets the vault's challenge ask for a token for something else than [`RESOURCE`].
+    pub fn challenge_for(&self, resource: &str) {
+        resource.clone_into(&mut self.service().resource);
+    }
+
+    /// What the tokens given from now on say of their end, in seconds.
+    pub fn tokens_last(&self, seconds: u64) {
+        self.service().entra.lifetime = seconds;
+    }
+
+    /// Gives this as the token from now on, to every application that may do something: a test can then look for it.
+    pub fn tokens_are(&self, token: &str) {
+        self.service().entra.fixed = Some(token.to_owned());
+    }
+
     /// A token that the vault accepts, as an `az account get-access-token` would give it.
     #[must_use]
     pub fn issue_token(&self) -> String {
@@ -246,7 +298,7 @@ fn apply(version: &mut Version, properties: &Properties) {
 impl Service for KeyVault {
     fn operation(&self, request: &Request) -> String {
         let route = Route::of(request);
-        let bare = !route.is_authority() && bearer(request).is_none();
+        let bare = !route.is_authority() && !route.is_machine() && bearer(request).is_none();
         if bare { "Challenge" } else { route.operation() }.to_owned()
     }
 
@@ -254,6 +306,9 @@ impl Service for KeyVault {
         let route = Route::of(request);
         if route.is_authority() {
             return self.entra.answer(&base(request), &route, request);
+        }
+        if route.is_machine() {
+            return self.machine.answer(&mut self.entra, &route, request);
         }
         let refusal = match bearer(request).map(|token| self.entra.admit(token)) {
             None => Refusal::no_token(),
@@ -266,7 +321,7 @@ impl Service for KeyVault {
             },
         };
         // The tenant is the vault's own, and every 401 names it.
-        let challenge = format!("Bearer authorization=\"{}/{TENANT}\", resource=\"{RESOURCE}\"", base(request));
+        let challenge = format!("Bearer authorization=\"{}/{TENANT}\", resource=\"{}\"", base(request), self.resource);
         refusal.response().with("WWW-Authenticate", challenge)
     }
 

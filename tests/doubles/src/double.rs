@@ -11,6 +11,9 @@ use rustls::ServerConfig;
 
 use crate::http::{Outcome, Request, Response, Server, pause};
 
+/// How the user agent of a request ends that only opens a connection.
+const AHEAD: &str = "(opens a connection ahead of need)";
+
 /// The service behind a double: names an operation, answers it, and knows the shape of its own errors.
 pub trait Service: Send + 'static {
     /// The name that [`Handle::calls`] shows and [`Handle::fail`] takes, such as `GetSecretValue`.
@@ -124,6 +127,7 @@ type Hook<S> = Arc<dyn Fn(&Handle<S>) + Send + Sync>;
 struct Desk<S> {
     calls: Vec<String>,
     counts: HashMap<String, usize>,
+    warmed: usize,
     requests: Vec<Request>,
     faults: Vec<Rule<Fault>>,
     hooks: Vec<Rule<Hook<S>>>,
@@ -155,6 +159,12 @@ impl<S: Service> Handle<S> {
     #[must_use]
     pub fn count(&self, operation: &str) -> usize {
         self.desk().counts.get(operation).copied().unwrap_or(0)
+    }
+
+    /// How often a connection was opened ahead of need: the request that does it is no call, and nothing happens to it.
+    #[must_use]
+    pub fn warmed(&self) -> usize {
+        self.desk().warmed
     }
 
     /// The bodies of all requests as they arrived, to look for what should not be in them.
@@ -190,6 +200,11 @@ impl<S: Service> Handle<S> {
     }
 
     fn handle(&self, request: Request) -> Outcome {
+        if request.header("user-agent").is_some_and(|agent| agent.ends_with(AHEAD)) {
+            self.desk().warmed += 1;
+            let bare = request.method == "GET" && request.header("authorization").is_none() && request.body.is_empty();
+            return Outcome::Answer(Response::new(if bare { 404 } else { 500 }, "text/html", "<p>not here</p>"));
+        }
         let operation = self.service().operation(&request);
         let (hook, fault) = {
             let mut guard = self.desk();
@@ -276,6 +291,7 @@ impl<S: Service> Double<S> {
         let desk = Desk {
             calls: Vec::new(),
             counts: HashMap::new(),
+            warmed: 0,
             requests: Vec::new(),
             faults: Vec::new(),
             hooks: Vec::new(),
@@ -296,6 +312,14 @@ impl<S: Service> Double<S> {
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url()
+    }
+}
+
+impl<S> Double<S> {
+    /// How many connections were opened to it.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.server.connections()
     }
 }
 

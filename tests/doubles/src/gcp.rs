@@ -3,6 +3,7 @@
 //!
 //! <https://cloud.google.com/secret-manager/docs/reference/rest>
 
+mod exchange;
 mod fields;
 mod listing;
 mod login;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub use self::exchange::{MACHINE, Provider};
 use self::fields::crc32c;
 use self::refusal::{Refusal, error_body};
 use self::route::Call;
@@ -229,15 +231,20 @@ fn parts(name: &str) -> (String, Option<String>, String) {
 
 impl Service for SecretManager {
     fn operation(&self, request: &Request) -> String {
-        Call::parse(request).map_or_else(|| "Unknown".to_owned(), |call| call.operation.to_owned())
+        let of_login = exchange::operation(request);
+        let found = of_login.or_else(|| Call::parse(request).map(|call| call.operation));
+        found.unwrap_or("Unknown").to_owned()
     }
 
-    fn answer(&mut self, _operation: &str, request: &Request) -> Response {
+    fn answer(&mut self, operation: &str, request: &Request) -> Response {
+        if exchange::operation(request).is_some() {
+            return self.0.logins.answer(operation, request);
+        }
         let Some(call) = Call::parse(request) else {
             let page = "<!DOCTYPE html>\n<html><title>Error 404 (Not Found)!!1</title></html>\n";
             return Response::new(404, "text/html; charset=UTF-8", page);
         };
-        let answer = login::check(request, &call).and_then(|()| self.0.call(&call, &request.body));
+        let answer = login::check(request, &call, &self.0.logins).and_then(|()| self.0.call(&call, &request.body));
         match answer {
             Ok(mut value) => {
                 // Google's own clients ask for it; the names of the values are what everyone else gets.

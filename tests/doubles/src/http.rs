@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -89,6 +89,7 @@ struct Shared {
     handler: Box<Handler>,
     tls: Option<Arc<ServerConfig>>,
     stopped: AtomicBool,
+    accepted: AtomicUsize,
     open: Mutex<HashMap<u64, TcpStream>>,
 }
 
@@ -128,6 +129,7 @@ impl Server {
             handler: Box::new(handler),
             tls,
             stopped: AtomicBool::new(false),
+            accepted: AtomicUsize::new(0),
             open: Mutex::new(HashMap::new()),
         });
         let acceptor = thread::spawn({
@@ -142,6 +144,14 @@ impl Server {
     pub fn url(&self) -> String {
         let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
+    }
+}
+
+impl Server {
+    /// How many connections were opened so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
     }
 }
 
@@ -165,6 +175,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(stream) = stream else { continue };
+        shared.accepted.fetch_add(1, Ordering::SeqCst);
         let Ok(handle) = stream.try_clone() else { continue };
         shared.open().insert(id, handle);
         let shared = Arc::clone(shared);

@@ -8,7 +8,10 @@ pub mod aws;
 pub mod azure;
 pub mod double;
 pub mod gcp;
+pub mod github;
 pub mod http;
+pub mod issuer;
 pub mod tls;
+pub mod tunnel;
 
 pub use double::{Double, Fault, Handle, Service, When};

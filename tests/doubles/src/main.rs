@@ -9,11 +9,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use envsync_doubles::aws::SecretsManager;
-use envsync_doubles::azure::{KeyVault, Lag};
-use envsync_doubles::gcp::SecretManager;
+use envsync_doubles::aws::sts::{Sts, Trust};
+use envsync_doubles::azure::{
+    AUDIENCE, CLIENT_ID, DENIED_CLIENT_ID, KeyVault, Lag, MANAGED_CLIENT_ID, SYSTEM_CLIENT_ID,
+};
+use envsync_doubles::gcp::{Provider, SecretManager};
+use envsync_doubles::github::{REQUEST_TOKEN, TokenEndpoint};
+use envsync_doubles::issuer::{GITHUB, GITLAB, IMMUTABLE_SUBJECT, Issuer, SUBJECT};
 use envsync_doubles::{Fault, When};
 
-const USAGE: &str = "usage: envsync-doubles aws | gcp [DELAY_MILLISECONDS] | azure CA_FILE [BUSY_MILLISECONDS]";
+const USAGE: &str = "usage: envsync-doubles aws | aws-login | gcp [DELAY_MILLISECONDS] | gcp-login | azure CA_FILE [BUSY_MILLISECONDS] | github";
 
 fn main() -> io::Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -22,15 +27,46 @@ fn main() -> io::Result<ExitCode> {
             let double = SecretsManager::start();
             serve(&[double.url()])
         }
+        ["aws-login"] => aws_login(),
         ["gcp"] => gcp("0"),
         ["gcp", delay] => gcp(delay),
+        ["gcp-login"] => gcp_login(),
         ["azure", ca_file] => azure(ca_file, "0"),
         ["azure", ca_file, busy] => azure(ca_file, busy),
+        ["github"] => github(),
         _ => {
             writeln!(io::stderr(), "{USAGE}")?;
             Ok(ExitCode::from(2))
         }
     }
+}
+
+/// Says the addresses of a Secrets Manager that wants temporary credentials and of the STS that issues them; a role that a
+/// token may assume, and one that this role may assume with an external id; then a good token, one for another audience,
+/// one of another subject, one that is over, and one that somebody else signed.
+fn aws_login() -> io::Result<ExitCode> {
+    let (double, sts, issuer) = (SecretsManager::start(), Sts::start(), Issuer::named(GITHUB));
+    let (audience, subject, external_id) = ("sts.amazonaws.com", SUBJECT, "fake-external-id");
+    let (role, next) = ("arn:aws:iam::123456789012:role/deploy", "arn:aws:iam::123456789012:role/next");
+    sts.provider(&issuer, &[audience]);
+    let trust = Trust::Token { issuer: GITHUB.to_owned(), audience: audience.to_owned(), subject: subject.to_owned() };
+    sts.role(role, trust);
+    let trust = Trust::Identity { principal: role.to_owned(), external_id: Some(external_id.to_owned()) };
+    sts.role(next, trust);
+    double.demand(&sts.sessions());
+    let tokens = [
+        issuer.token(subject, audience),
+        issuer.token(subject, "fake-audience"),
+        issuer.token("repo:octo/other:ref:refs/heads/main", audience),
+        issuer.token(subject, audience).expired(60),
+        issuer.token(subject, audience).forged(),
+    ];
+    let mut lines = vec![double.url(), sts.url(), role.to_owned(), next.to_owned()];
+    // Long enough for all tests that one double serves.
+    let [good, others @ ..] = tokens;
+    lines.push(good.lasting(3600).sign());
+    lines.extend(others.map(envsync_doubles::issuer::Token::sign));
+    serve(&lines)
 }
 
 /// Says the service's address. A delay of every answer makes writers overlap more.
@@ -43,7 +79,24 @@ fn gcp(delay_milliseconds: &str) -> io::Result<ExitCode> {
     serve(&[double.url()])
 }
 
-/// Says the vault's address, the authority's, and the file that then holds the certificate to trust.
+/// Says the service's address, GitHub's request URL with its token, the provider's name, and the one service account.
+/// There both the job itself and the account may use the secrets, and the job may act as the account.
+fn gcp_login() -> io::Result<ExitCode> {
+    let issuer = Issuer::named(GITHUB);
+    let endpoint = TokenEndpoint::start(&issuer);
+    let double = SecretManager::start();
+    let provider = Provider::new(&issuer);
+    let (job, account) = (provider.principal(SUBJECT), "app@fake-project.iam.gserviceaccount.com");
+    double.trust(&provider);
+    double.account(account, &[&job]);
+    double.let_in(&job);
+    double.let_in(&format!("serviceAccount:{account}"));
+    let lines = [double.url(), endpoint.request_url(), REQUEST_TOKEN.to_owned(), provider.name(), account.to_owned()];
+    serve(&lines)
+}
+
+/// Says the vault's address, the authority's, the file that then holds the certificate to trust, and the address and the
+/// bearer of an endpoint for identity tokens, which the authority trusts as [`AUDIENCE`] and [`SUBJECT`] say.
 fn azure(ca_file: &str, busy_milliseconds: &str) -> io::Result<ExitCode> {
     let busy = busy_milliseconds.parse().map(Duration::from_millis).map_err(io::Error::other)?;
     let double = KeyVault::start();
@@ -52,7 +105,21 @@ fn azure(ca_file: &str, busy_milliseconds: &str) -> io::Result<ExitCode> {
     double.recovery_takes(Lag::Looks(1), Lag::Looks(1));
     double.writes_take(busy);
     File::create(ca_file)?.write_all(double.ca_pem().as_bytes())?;
-    serve(&[double.url(), double.url(), ca_file.to_owned()])
+    let issuer = Issuer::named(GITHUB);
+    let tokens = TokenEndpoint::start(&issuer);
+    double.trust(CLIENT_ID, &issuer, SUBJECT, AUDIENCE);
+    // Each nearly right in another way.
+    double.trust(DENIED_CLIENT_ID, &issuer, IMMUTABLE_SUBJECT, AUDIENCE);
+    double.trust(MANAGED_CLIENT_ID, &issuer, &SUBJECT.to_uppercase(), AUDIENCE);
+    double.trust(SYSTEM_CLIENT_ID, &Issuer::named(GITLAB), SUBJECT, AUDIENCE);
+    serve(&[double.url(), double.url(), ca_file.to_owned(), tokens.request_url(), REQUEST_TOKEN.to_owned()])
+}
+
+/// Says the two variables that a runner sets, and the issuer.
+fn github() -> io::Result<ExitCode> {
+    let issuer = Issuer::start();
+    let endpoint = TokenEndpoint::start(&issuer);
+    serve(&[endpoint.request_url(), REQUEST_TOKEN.to_owned(), issuer.issuer().to_owned()])
 }
 
 /// Says what a client must know, one a line, and waits until nobody needs the double any more.

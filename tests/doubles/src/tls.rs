@@ -27,6 +27,15 @@ impl Identity {
     /// # Errors
     /// Where ring makes no key.
     pub fn for_loopback() -> Result<Self, Box<dyn std::error::Error>> {
+        Self::for_loopback_and(&[])
+    }
+
+    /// As [`Identity::for_loopback`], also for these host names, for clients that reach the server by
+    /// [`crate::tunnel::Tunnel`].
+    ///
+    /// # Errors
+    /// Where ring makes no key, or a name can be none.
+    pub fn for_loopback_and(hosts: &[&str]) -> Result<Self, Box<dyn std::error::Error>> {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // OpenSSL's strict mode, which Python 3.13 turns on, wants the usages named and the issuer's key identified.
@@ -34,8 +43,8 @@ impl Identity {
         authority.distinguished_name.push(DnType::CommonName, "EnvSync test authority");
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let mut server = CertificateParams::new(names)?;
+        let names = ["localhost", "127.0.0.1", "::1"].iter().chain(hosts).map(|name| (*name).to_owned());
+        let mut server = CertificateParams::new(names.collect::<Vec<_>>())?;
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         server.use_authority_key_identifier_extension = true;

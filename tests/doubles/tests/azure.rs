@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envsync_doubles::azure::{
-    ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, DENIED_CLIENT_ID, KeyVault, Lag, Properties, TENANT, conflict, contention,
-    entra_error, forbidden_by_firewall, forbidden_by_policy, forbidden_by_rbac, forbidden_with_escapes,
+    ACCESS_TOKEN, AUDIENCE, CLIENT_ID, CLIENT_SECRET, DENIED_CLIENT_ID, KeyVault, Lag, Properties, TENANT, conflict,
+    contention, entra_error, forbidden_by_firewall, forbidden_by_policy, forbidden_by_rbac, forbidden_with_escapes,
 };
+use envsync_doubles::issuer::{GITHUB, IMMUTABLE_SUBJECT, Issuer, SUBJECT};
 use envsync_doubles::{Double, Fault, When};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -269,6 +270,60 @@ fn the_authority_refuses_by_tenant_by_application_and_by_secret() {
     assert_eq!(client.login("nowhere", "nobody", "fake-other").0, 200);
     double.fail("Token", When::Next(1), entra_error(400, "invalid_grant", 700_024, "the assertion is over"));
     assert_eq!(refused(TENANT, CLIENT_ID, CLIENT_SECRET), (400, "invalid_grant".into(), 700_024));
+}
+
+#[test]
+fn an_application_is_who_brings_a_token_that_it_trusts() {
+    let (double, client) = started();
+    let issuer = Issuer::named(GITHUB);
+    double.trust(CLIENT_ID, &issuer, SUBJECT, AUDIENCE);
+    let login = |kind: &str, jwt: &str| {
+        let form = format!(
+            "grant_type=client_credentials&client_id={CLIENT_ID}&client_assertion_type={kind}&client_assertion={jwt}&\
+             scope=https%3A%2F%2Fvault.azure.net%2F.default"
+        );
+        let (status, _, body) = client.raw("POST", &format!("/{TENANT}/oauth2/v2.0/token"), &form).unwrap();
+        (status, serde_json::from_slice::<Value>(&body).unwrap()["error_codes"][0].as_u64().unwrap_or_default())
+    };
+    let bearer = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+    let token = |subject, audience| issuer.token(subject, audience);
+    let upper_case = SUBJECT.to_uppercase();
+    let rows = [
+        (token(SUBJECT, AUDIENCE).sign(), (200, 0)),
+        (token(SUBJECT, AUDIENCE).issuer("https://other.example.test").sign(), (401, 700_211)),
+        (token(SUBJECT, AUDIENCE).issuer(&format!("{GITHUB}/")).sign(), (401, 700_211)),
+        (token(IMMUTABLE_SUBJECT, AUDIENCE).sign(), (401, 700_213)),
+        (token(&upper_case, AUDIENCE).sign(), (401, 7_002_138)),
+        (token(SUBJECT, "api://other").sign(), (401, 700_212)),
+        (token(SUBJECT, AUDIENCE).claim("aud", json!([AUDIENCE, "api://other"])).sign(), (401, 700_212)),
+        (token(SUBJECT, AUDIENCE).forged().sign(), (401, 700_027)),
+        (token(SUBJECT, AUDIENCE).expired(1).sign(), (401, 700_024)),
+        (token(SUBJECT, AUDIENCE).aged(-3600).sign(), (401, 700_024)),
+        ("fake.jwt".to_owned(), (400, 50_027)),
+    ];
+    for (jwt, expected) in rows {
+        assert_eq!(login(bearer, &jwt), expected, "{jwt}");
+    }
+    assert_eq!(login("jwt", &token(SUBJECT, AUDIENCE).sign()), (400, 50_192));
+    // A secret is still one.
+    assert_eq!(client.login(TENANT, CLIENT_ID, CLIENT_SECRET).0, 200);
+}
+
+#[test]
+fn a_machine_gives_tokens_of_the_identities_that_it_has() {
+    let (double, mut client) = started();
+    client.token = None;
+    let ask = |target: &str| {
+        let (status, _, body) = client.raw("GET", target, "").unwrap();
+        (status, serde_json::from_slice::<Value>(&body).unwrap())
+    };
+    let path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
+    // Without its header neither tells anything.
+    let (status, answer) = ask(path);
+    assert_eq!((status, answer["error"].as_str()), (400, Some("invalid_request")));
+    let (status, answer) = ask("/msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net");
+    assert_eq!((status, answer["statusCode"].as_u64()), (401, Some(401)));
+    assert_eq!(double.calls(), ["ManagedIdentity", "ManagedIdentity"]);
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn a_partial_login_lists_what_is_missing_and_two_are_too_many() {
     cloud.stranger("pull").expect(3).says(&["there is no Azure login"]);
     application(cloud.run("pull"), TENANT, CLIENT_ID, CLIENT_SECRET).expect(2).says(&["two Azure logins"]);
     let bad = application(cloud.stranger("pull"), "my tenant", CLIENT_ID, CLIENT_SECRET).expect(2);
-    nothing_was_changed(bad.says(&["my tenant", "azure_tenant_id"]));
+    nothing_was_changed(bad.says(&["my tenant", "AZURE_TENANT_ID"]));
     assert!(cloud.double.calls().is_empty(), "nothing is sent");
 }
 

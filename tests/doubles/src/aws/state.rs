@@ -18,6 +18,8 @@ pub fn now() -> f64 {
 
 /// Who calls, as far as it matters here.
 pub struct Caller {
+    /// The access key id.
+    pub key: String,
     /// The region that the request is signed for.
     pub region: String,
 }

@@ -37,9 +37,12 @@ impl State {
             Route::List => Ok((200, listed(self, &base, request)?)),
             Route::Versions(name) => Ok((200, listed_versions(self, &base, name, request)?)),
             Route::ListDeleted => Ok((200, listed_deleted(self, &base, request)?)),
-            Route::Token(_) | Route::OpenId(_) | Route::Instance | Route::Unknown => {
-                Err(Refusal::new(404, "NotFound", "there is no such operation"))
-            }
+            Route::Token(_)
+            | Route::OpenId(_)
+            | Route::Instance
+            | Route::AppIdentity
+            | Route::MachineIdentity
+            | Route::Unknown => Err(Refusal::new(404, "NotFound", "there is no such operation")),
         }
     }
 

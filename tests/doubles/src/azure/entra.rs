@@ -1,6 +1,8 @@
-//! Entra's token endpoint (OAuth 2.0 client credentials), and what clients ask an authority before they use it.
+//! Entra's token endpoint (OAuth 2.0 client credentials, with a secret or with the token of a trusted issuer), and what
+//! clients ask an authority before they use it.
 //!
-//! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>; the texts of errors are those
+//! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>,
+//! <https://learn.microsoft.com/entra/workload-id/workload-identity-federation>; the texts of errors are those
 //! that users report. Each ends with lines after `\r\n`, which JSON escapes: a trap for parsers that borrow.
 
 use std::collections::HashMap;
@@ -12,9 +14,11 @@ use super::route::{Route, form};
 use super::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, DENIED, DENIED_CLIENT_ID, EXPIRED, RESOURCE, TENANT};
 use crate::double::Fault;
 use crate::http::{Request, Response};
+use crate::issuer::{Issuer, Why, peek};
 
 /// How long a token says that it is good for, in seconds. None of them ever ends by itself here.
 const LIFETIME: u64 = 3599;
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// An error of the authority.
 pub struct Problem {
@@ -74,9 +78,15 @@ pub fn entra_error(status: u16, error: &str, aadsts: u32, text: &str) -> Fault {
     Fault::Answer(problem(status, error, aadsts, text))
 }
 
-/// How an application shows who it is. A trusted issuer of client assertions will be a second way.
+/// How an application shows who it is.
 enum Credential {
     Secret(String),
+    /// A federated credential: the tokens of this issuer with exactly this subject and audience.
+    Federated {
+        issuer: Issuer,
+        subject: String,
+        audience: String,
+    },
 }
 
 /// What a known token lets its bearer do.
@@ -97,11 +107,15 @@ pub enum Stranger {
 pub struct Entra {
     applications: HashMap<(String, String), Vec<Credential>>,
     tokens: HashMap<String, Grant>,
+    /// What tokens say of their end, in seconds from now.
+    pub lifetime: u64,
+    /// The next tokens, where a test wants to know them.
+    pub fixed: Option<String>,
 }
 
 impl Default for Entra {
     fn default() -> Self {
-        let mut entra = Self { applications: HashMap::new(), tokens: HashMap::new() };
+        let mut entra = Self { applications: HashMap::new(), tokens: HashMap::new(), lifetime: LIFETIME, fixed: None };
         for client in [CLIENT_ID, DENIED_CLIENT_ID] {
             entra.register(TENANT, client, CLIENT_SECRET);
         }
@@ -117,10 +131,19 @@ impl Entra {
         self.applications.entry(key).or_default().push(Credential::Secret(secret.to_owned()));
     }
 
+    /// Gives an application of [`TENANT`] one more federated credential, making it where it is missing.
+    pub fn trust(&mut self, client: &str, issuer: &Issuer, subject: &str, audience: &str) {
+        let key = (TENANT.to_owned(), client.to_ascii_lowercase());
+        let (issuer, subject, audience) = (issuer.clone(), subject.to_owned(), audience.to_owned());
+        let credential = Credential::Federated { issuer, subject, audience };
+        self.applications.entry(key).or_default().push(credential);
+    }
+
     /// A token for the vault, as the endpoint would give it.
     pub fn issue(&mut self, client: &str, audience: &str) -> String {
         let prefix = if client.eq_ignore_ascii_case(DENIED_CLIENT_ID) { DENIED } else { "fake-token" };
-        let token = format!("{prefix}-{}", Uuid::new_v4().simple());
+        let made = || format!("{prefix}-{}", Uuid::new_v4().simple());
+        let token = self.fixed.clone().unwrap_or_else(made);
         self.tokens.insert(token.clone(), Grant { audience: audience.to_owned() });
         token
     }
@@ -200,16 +223,21 @@ impl Entra {
             );
             return Err(Problem::new(400, "unauthorized_client", 700_016, text));
         };
-        let Some(secret) = fields.get("client_secret") else {
-            let text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
-            return Err(Problem::new(401, "invalid_client", 7_000_218, text));
-        };
-        if !credentials.iter().any(|Credential::Secret(known)| known == secret) {
-            let text = format!(
-                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not \
-                 the client secret ID, for a secret added to app '{client}'."
-            );
-            return Err(Problem::new(401, "invalid_client", 7_000_215, text));
+        match (fields.get("client_secret"), fields.get("client_assertion")) {
+            (Some(secret), _) => by_secret(credentials, secret, client)?,
+            (None, Some(assertion)) => {
+                let kind = field("client_assertion_type")?;
+                if kind != ASSERTION_TYPE {
+                    let text = "The 'client_assertion_type' is not supported.";
+                    return Err(Problem::new(400, "invalid_request", 50_192, text));
+                }
+                by_assertion(credentials, assertion, client)?;
+            }
+            (None, None) => {
+                let text =
+                    "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
+                return Err(Problem::new(401, "invalid_client", 7_000_218, text));
+            }
         }
         let scope = field("scope")?;
         // Clients may ask for the scopes of a user beside it.
@@ -222,7 +250,79 @@ impl Entra {
         };
         let token = self.issue(client, audience);
         Ok(json!({
-            "token_type": "Bearer", "expires_in": LIFETIME, "ext_expires_in": LIFETIME, "access_token": token,
+            "token_type": "Bearer", "expires_in": self.lifetime, "ext_expires_in": self.lifetime, "access_token": token,
         }))
+    }
+}
+
+fn by_secret(credentials: &[Credential], secret: &str, client: &str) -> Result<(), Problem> {
+    if credentials.iter().any(|known| matches!(known, Credential::Secret(known) if known == secret)) {
+        return Ok(());
+    }
+    let text = format!(
+        "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the \
+         client secret ID, for a secret added to app '{client}'."
+    );
+    Err(Problem::new(401, "invalid_client", 7_000_215, text))
+}
+
+const CHECK: &str = "Check your federated identity credential Subject, Audience and Issuer against the presented assertion. \
+                     https://learn.microsoft.com/entra/workload-id/workload-identity-federation";
+
+/// Looks for a federated credential with the issuer, then the subject, then the audience of the assertion, each compared
+/// letter for letter, and then whether the assertion is what it says. In which order Entra looks is not documented.
+fn by_assertion(credentials: &[Credential], jwt: &str, client: &str) -> Result<(), Problem> {
+    let refused = |code, text: String| Err(Problem::new(401, "invalid_client", code, text));
+    let Some(claims) = peek(jwt) else {
+        return Err(Problem::new(400, "invalid_request", 50_027, "JWT token is invalid or malformed."));
+    };
+    let federated: Vec<_> = credentials
+        .iter()
+        .filter_map(|credential| match credential {
+            Credential::Federated { issuer, subject, audience } => Some((issuer, subject, audience)),
+            Credential::Secret(_) => None,
+        })
+        .collect();
+    let (issuer, subject) = (claims.issuer(), claims.subject());
+    if federated.is_empty() {
+        let text = format!("The client '{client}' has no configured federated identity credentials.");
+        return refused(70_025, text);
+    }
+    let of_issuer: Vec<_> = federated.into_iter().filter(|(known, ..)| known.issuer() == issuer).collect();
+    if of_issuer.is_empty() {
+        let what = format!("No matching federated identity record found for presented assertion issuer '{issuer}'.");
+        return refused(700_211, format!("{what} {CHECK}"));
+    }
+    let of_subject: Vec<_> = of_issuer.iter().filter(|(_, known, _)| *known == subject).collect();
+    if of_subject.is_empty() {
+        let what = format!("No matching federated identity record found for presented assertion subject '{subject}'.");
+        if of_issuer.iter().any(|(_, known, _)| known.eq_ignore_ascii_case(subject)) {
+            let how = "The subject matches with case-insensitive comparison, but not with case-sensitive comparison.";
+            return refused(7_002_138, format!("{what} {how} {CHECK}"));
+        }
+        return refused(700_213, format!("{what} {CHECK}"));
+    }
+    let audiences = claims.audiences();
+    let found = of_subject.into_iter().find(|(.., known)| audiences.as_slice() == std::slice::from_ref(*known));
+    let Some((issuer, ..)) = found else {
+        let audience = audiences.join(", ");
+        let what =
+            format!("No matching federated identity record found for presented assertion audience '{audience}'.");
+        return refused(700_212, format!("{what} {CHECK}"));
+    };
+    match issuer.verify(jwt, &[]) {
+        Ok(_) => Ok(()),
+        Err(Why::Expired(_) | Why::NotYet(_)) => {
+            let text = format!(
+                "Client assertion is not within its valid time range. Current time: 2026-01-01T00:00:00.0000000Z, assertion \
+                 expiry time: {}. Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .",
+                claims.expires()
+            );
+            refused(700_024, text)
+        }
+        Err(Why::Malformed) => {
+            Err(Problem::new(400, "invalid_request", 50_027, "JWT token is invalid or malformed."))
+        }
+        Err(_) => refused(700_027, "The certificate with identifier used to sign the client assertion is not registered on application. [Reason - The key was not found.]".to_owned()),
     }
 }

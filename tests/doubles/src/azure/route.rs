@@ -25,6 +25,10 @@ pub enum Route {
     OpenId(String),
     /// Which authorities there are.
     Instance,
+    /// A token of the app's managed identity.
+    AppIdentity,
+    /// A token of the virtual machine's managed identity.
+    MachineIdentity,
     Unknown,
 }
 
@@ -52,6 +56,8 @@ impl Route {
             ("POST", [tenant, "oauth2", "v2.0", "token"]) => Self::Token(own(tenant)),
             ("GET", [tenant, "v2.0", ".well-known", "openid-configuration"]) => Self::OpenId(own(tenant)),
             ("GET", ["common", "discovery", "instance"]) => Self::Instance,
+            ("GET", ["msi", "token"]) => Self::AppIdentity,
+            ("GET", ["metadata", "identity", "oauth2", "token"]) => Self::MachineIdentity,
             _ => Self::Unknown,
         }
     }
@@ -71,6 +77,7 @@ impl Route {
             Self::Purge(_) => "PurgeDeletedSecret",
             Self::Token(_) => "Token",
             Self::OpenId(_) | Self::Instance => "Discovery",
+            Self::AppIdentity | Self::MachineIdentity => "ManagedIdentity",
             Self::Unknown => "Unknown",
         }
     }
@@ -78,6 +85,11 @@ impl Route {
     /// Whether the authority answers, not the vault.
     pub fn is_authority(&self) -> bool {
         matches!(self, Self::Token(_) | Self::OpenId(_) | Self::Instance)
+    }
+
+    /// Whether the machine answers, for its managed identity.
+    pub fn is_machine(&self) -> bool {
+        matches!(self, Self::AppIdentity | Self::MachineIdentity)
     }
 
     /// What a role must allow for this.

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use super::exchange::Logins;
 use super::refusal::Refusal;
 use super::route::Call;
 use super::state::SERVICE;
@@ -15,7 +16,7 @@ use crate::http::Request;
 const INVALID: &str = "Request had invalid authentication credentials.";
 
 /// Refuses a caller without a token, with one that is no good, or with one that may do nothing.
-pub fn check(request: &Request, call: &Call) -> Result<(), Refusal> {
+pub fn check(request: &Request, call: &Call, logins: &Logins) -> Result<(), Refusal> {
     let missing =
         || Refusal::unauthenticated("Request is missing required authentication credential.", "CREDENTIALS_MISSING");
     let header = request.header("authorization").ok_or_else(missing)?;
@@ -29,7 +30,20 @@ pub fn check(request: &Request, call: &Call) -> Result<(), Refusal> {
     if token.starts_with(DENIED_TOKEN) {
         return Err(Refusal::denied(call.permission(), &call.resource()));
     }
-    Ok(())
+    match logins.bearer(token) {
+        _ if is_signed(token) => Ok(()),
+        Ok(None) => Ok(()),
+        Ok(Some(member)) if logins.may_read(member) => Ok(()),
+        Ok(Some(_)) => Err(Refusal::denied(call.permission(), &call.resource())),
+        Err(()) => Err(Refusal::unauthenticated(INVALID, "ACCESS_TOKEN_EXPIRED")),
+    }
+}
+
+/// The service account that signed a token for itself.
+pub fn signer(token: &str) -> Option<String> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?.trim_end_matches('=')).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    (is_signed(token) && claims_hold(token)).then(|| claims["iss"].as_str().map(str::to_owned))?
 }
 
 /// Three parts of which the first is the base64 of a JSON object; an opaque token (`ya29.c.…`) may have dots too.

@@ -70,15 +70,20 @@ impl Refusal {
 
     /// The API was never turned on in this project.
     pub fn disabled(project: &str) -> Self {
-        let url = format!("https://console.developers.google.com/apis/api/{SERVICE}/overview?project={project}");
+        Self::disabled_service(project, SERVICE, "Secret Manager API")
+    }
+
+    /// As [`Refusal::disabled`], of another service.
+    pub fn disabled_service(project: &str, service: &str, title: &str) -> Self {
+        let url = format!("https://console.developers.google.com/apis/api/{service}/overview?project={project}");
         let message = format!(
-            "Secret Manager API has not been used in project {project} before or it is disabled. Enable it by visiting \
-             {url} then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our \
-             systems and retry."
+            "{title} has not been used in project {project} before or it is disabled. Enable it by visiting {url} then \
+             retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and \
+             retry."
         );
         let metadata = json!({
-            "service": SERVICE,
-            "serviceTitle": "Secret Manager API",
+            "service": service,
+            "serviceTitle": title,
             "consumer": format!("projects/{project}"),
             "containerInfo": project,
             "activationUrl": url,

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::exchange::Logins;
 use super::refusal::Refusal;
 use super::route::{Call, parent};
 use super::{NUMBER, PROJECT};
@@ -142,6 +143,8 @@ pub struct State {
     pub enabled: bool,
     /// The most items of one page.
     pub page: usize,
+    /// Who may log in.
+    pub logins: Logins,
 }
 
 impl Default for State {
@@ -151,6 +154,7 @@ impl Default for State {
             secrets: Vec::new(),
             enabled: true,
             page: 25_000,
+            logins: Logins::default(),
         }
     }
 }
