@@ -88,6 +88,29 @@ impl Store {
         }
     }
 
+    /// Which store it is.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        match self {
+            Self::Local { .. } => Provider::Local,
+            Self::Aws(_) => Provider::Aws,
+            Self::Gcp(_) => Provider::Gcp,
+            Self::Azure(_) => Provider::Azure,
+        }
+    }
+
+    /// Where the secrets of a pattern were looked for, to be put behind it; empty where its own name says it.
+    #[must_use]
+    pub fn where_listed(&self, which: &Reference) -> String {
+        match self {
+            Self::Aws(aws) => aws.region.as_ref().map_or_else(String::new, |region| format!(" in {region}")),
+            Self::Gcp(gcp) if !which.id.contains('/') => {
+                gcp.project.as_ref().map_or_else(String::new, |project| format!(" in the project {project}"))
+            }
+            _ => self.place(which),
+        }
+    }
+
     /// Where a secret was looked for, to be put behind "does not exist"; empty where its own name says it.
     #[must_use]
     pub fn place(&self, which: &Reference) -> String {
@@ -113,7 +136,7 @@ impl Store {
 pub struct Config {
     /// What to do.
     pub mode: Mode,
-    /// Which secrets, at least one; exactly one document for `push`.
+    /// Which secrets, at least one; exactly one document or pattern for `push`.
     pub entries: Vec<Entry>,
     /// How to reach them.
     pub store: Store,
@@ -316,7 +339,11 @@ impl Reader<'_> {
             self.problem("content", &what, "give the one that is to be pushed");
         }
         if mode == Some(Mode::Push) {
-            self.one_document(&entries);
+            self.one_receiver(&entries);
+            if delete && entries.iter().any(Entry::is_pattern) {
+                let what = "is on, and a push to a pattern never deletes a secret";
+                self.problem("delete", what, "take it out, and delete secrets by the means of the store");
+            }
         }
         if provider.is_some_and(|provider| provider != Provider::Local) {
             self.proxies();
@@ -374,12 +401,12 @@ impl Reader<'_> {
         })
     }
 
-    /// `push` writes one whole document.
-    fn one_document(&mut self, entries: &[Entry]) {
+    /// `push` writes one whole document, or all that one pattern stands for.
+    fn one_receiver(&mut self, entries: &[Entry]) {
         if entries.len() > 1 {
             self.problem("secret", "names several secrets, and a push writes one", "push to each in a step of its own");
         }
-        if let Some(entry) = entries.iter().find(|entry| !entry.is_document()) {
+        if let Some(entry) = entries.iter().find(|entry| !entry.is_document() && !entry.is_pattern()) {
             let what = format!("holds `{entry}`, and a push writes a whole document in its current version");
             let help = format!("write `{}`, without a name, a version, a stage or a path", entry.reference.id);
             self.problem("secret", &what, help);

@@ -74,6 +74,21 @@ impl Failure {
         self
     }
 
+    /// Several failures as one, whose kind is that of the first; `None` where there is none. Of very many the first are
+    /// told, because a log that goes on and on helps nobody.
+    #[must_use]
+    pub fn merged(failures: Vec<Self>) -> Option<Self> {
+        const MOST: usize = 20;
+        let kind = failures.first()?.kind;
+        let mut problems: Vec<Problem> = failures.into_iter().flat_map(|failure| failure.problems).collect();
+        let more = problems.len().saturating_sub(MOST);
+        if more > 1 {
+            problems.truncate(MOST);
+            problems.push(Problem { what: format!("and {more} more problems like these"), help: None });
+        }
+        Some(Self { kind, problems })
+    }
+
     /// Several problems of one kind, reported together; `None` where there is none.
     #[must_use]
     pub fn all(kind: Kind, problems: Vec<Problem>) -> Option<Self> {
@@ -105,6 +120,15 @@ impl std::error::Error for Failure {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_failures_the_first_are_told() {
+        let failures = |n: usize| (0..n).map(|n| Failure::new(Kind::Denied, format!("no {n}"))).collect::<Vec<_>>();
+        assert_eq!(Failure::merged(Vec::new()), None);
+        let told = |n| Failure::merged(failures(n)).map(|failure| failure.problems.len());
+        assert_eq!([told(1), told(20), told(21), told(22), told(1000)], [1, 20, 21, 21, 21].map(Some));
+        assert!(Failure::merged(failures(1000)).unwrap().to_string().ends_with("and 980 more problems like these"));
+    }
 
     #[test]
     fn exit_codes_are_the_contract() {

@@ -5,10 +5,12 @@
 
 pub mod azure;
 pub mod gcp;
+mod pattern;
 
 use std::fmt;
 
 use crate::secret::Key;
+pub use pattern::{Pattern, mapped};
 
 /// Which store an entry is meant for; the stores write their names differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub enum Provider {
 }
 
 /// Which version of a secret is meant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pin {
     /// The one that counts now.
     #[default]
@@ -36,7 +38,7 @@ pub enum Pin {
 }
 
 /// A secret, and which version of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
     /// Name, ARN, resource name or https identifier, as the user wrote it, without a version.
     pub id: String,
@@ -44,6 +46,8 @@ pub struct Reference {
     pub pin: Pin,
     /// The region that an ARN names; it wins over every other.
     pub region: Option<String>,
+    /// The variable that the whole secret stands for, where a pattern says so.
+    pub variable: Option<Key>,
 }
 
 /// One line of the `secret` input.
@@ -58,10 +62,16 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether the entry is a plain document, the only kind that can be written.
+    /// Whether the entry is a plain document, which can be written.
     #[must_use]
     pub fn is_document(&self) -> bool {
-        self.name.is_none() && self.path.is_none() && self.reference.pin == Pin::Current
+        self.name.is_none() && self.path.is_none() && self.reference.pin == Pin::Current && !self.is_pattern()
+    }
+
+    /// Whether the entry stands for many secrets, one a variable.
+    #[must_use]
+    pub fn is_pattern(&self) -> bool {
+        self.reference.id.contains(pattern::STAR)
     }
 }
 
@@ -124,6 +134,9 @@ pub fn parse(provider: Provider, line: &str) -> Result<Entry, String> {
         (Some(version), Pin::Current) => Pin::Version(version.to_owned()),
         (Some(_), _) => return Err("names its version twice".to_owned()),
     };
+    if id.contains(pattern::STAR) {
+        pattern::check(id, name.is_some(), path.is_some(), pin != Pin::Current)?;
+    }
     let mut region = None;
     match provider {
         Provider::Aws if id.starts_with("arn:") => region = Some(arn_region(id)?),
@@ -131,7 +144,7 @@ pub fn parse(provider: Provider, line: &str) -> Result<Entry, String> {
         Provider::Gcp => drop(gcp::Name::parse(id)?),
         Provider::Azure => drop(azure::Name::parse(id)?),
     }
-    Ok(Entry { name, reference: Reference { id: id.to_owned(), pin, region }, path })
+    Ok(Entry { name, reference: Reference { id: id.to_owned(), pin, region, variable: None }, path })
 }
 
 /// `NAME = ID`. An AWS name may hold a `=` itself; where its first part would be a variable's name, its ARN is the way out.
@@ -190,13 +203,10 @@ fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("names no secret".to_owned());
     }
-    if name.contains('*') {
-        return Err("holds a `*`; this version reads and writes one secret an entry, by its whole name".to_owned());
-    }
     if name.len() > 512 {
         return Err("has a name of more than 512 characters".to_owned());
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@!-".contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@!-".contains(c) || c == pattern::STAR;
     match name.chars().find(|c| !allowed(*c)) {
         Some(c) if c.is_whitespace() => Err("holds a blank; write one entry a line".to_owned()),
         Some(c) => Err(format!("holds `{}`; a secret's name has letters, digits and /_+=.@- only", c.escape_default())),
@@ -256,7 +266,11 @@ mod tests {
     #[test]
     fn what_is_no_entry_says_why() {
         for (line, why) in [
-            ("prod/*", "`*`"),
+            ("*/*", "more than one `*`"),
+            ("A = prod/*", "names one variable"),
+            ("prod/*#a", "path"),
+            ("prod/*?version=1", "version"),
+            ("arn:aws:secretsmanager:eu-central-1:1:secret:prod/*", "ARN"),
             ("a b", "blank"),
             ("a?version=", "no version"),
             ("a?foo=1", "`?`"),

@@ -2,6 +2,8 @@
 
 mod file_side;
 mod gather;
+mod progress;
+mod push_many;
 mod secret_side;
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,6 +21,7 @@ use crate::error::{Failure, Kind, Problem};
 use crate::file::{self, Target};
 use crate::http;
 use crate::plan::{self, Plan, Policy, Refused, Told};
+use crate::reference::Entry;
 use crate::secret::{Key, Variables};
 use crate::store::{self, Store};
 
@@ -133,6 +136,11 @@ impl Run<'_> {
         if !config.safe {
             self.ci.info("concurrency: none, so what others write into the secret at the same time may be lost");
         }
+        if config.entries.iter().any(Entry::is_pattern) {
+            let (plan, versions) = self.push_many(which, &mut giver).await?;
+            self.ci.plan(&format!("push to {}", self.names()), &plan, Told::AsPlan, config.dry_run);
+            return Ok(Outcome { plan, versions, target, document: None });
+        }
         let mut first: Option<Plan> = None;
         let mut last = Plan::default();
         let mut mine: BTreeSet<Key> = BTreeSet::new();
@@ -189,7 +197,7 @@ impl Run<'_> {
 
     /// The variables of the secrets, masked and complete, and the versions that were read.
     async fn gather(&mut self, required: &[Key]) -> Result<(Variables, Vec<String>), Failure> {
-        let gathered = gather::gather(self.config, self.store).await?;
+        let gathered = gather::gather(self.config, self.store, self.effects, self.ci).await?;
         self.ci.mask(&gathered.variables);
         for Problem { what, help } in &gathered.remarks {
             self.ci.warning(what, help.as_deref());

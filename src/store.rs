@@ -6,6 +6,7 @@ pub mod azure;
 pub mod gcp;
 pub mod local;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -94,6 +95,17 @@ pub enum Commit {
     Rehearsed,
 }
 
+/// A secret that a pattern matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The secret, without a variable yet.
+    pub which: Reference,
+    /// The name of its variable, before shaping; it may be none that a variable can have.
+    pub name: String,
+    /// Why it is not to be read, such as "is disabled".
+    pub unusable: Option<String>,
+}
+
 /// A secret store.
 #[async_trait(?Send)]
 pub trait Store {
@@ -104,6 +116,29 @@ pub trait Store {
     /// Writes a new version, but only while `expected` is still the current one; `None` means that there must be none.
     async fn commit(&self, which: &Reference, expected: Option<&Version>, payload: &Payload)
     -> Result<Commit, Failure>;
+
+    /// The secrets that `which`, a reference with a `*`, matches now, by name; none of them twice.
+    async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure>;
+}
+
+/// The page tokens that a list gave so far. One that comes again would never end.
+#[derive(Default)]
+pub(crate) struct Pages(HashSet<String>);
+
+impl Pages {
+    /// Whether this token was given before.
+    pub(crate) fn repeats(&mut self, token: &str) -> bool {
+        !self.0.insert(token.to_owned())
+    }
+
+    /// The failure for one that was. `what`: of which the list is.
+    pub(crate) fn endless(what: &str) -> Failure {
+        Failure::new(
+            Kind::Unavailable,
+            format!("the list of {what} never ends: a page leads to one that was there before"),
+        )
+        .help("run it again later; if it stays so, look at what answers at the endpoint")
+    }
 }
 
 /// What a store may do beside reading and adding a version.
@@ -150,6 +185,20 @@ pub fn check_size(config: &Config, which: &Reference, payload: &Payload) -> Resu
         Settings::Gcp(_) => gcp::check_size(which, payload),
         Settings::Azure(_) => azure::check_size(which, payload),
         Settings::Local { .. } => Ok(()),
+    }
+}
+
+/// The failure for an empty payload that a store does not hold.
+fn is_empty(which: &Reference, store: &str) -> Failure {
+    let secret = &which.id;
+    match &which.variable {
+        Some(variable) => Failure::new(
+            Kind::Input,
+            format!("`{variable}` is empty, and the secret `{secret}` would be, which {store} does not hold"),
+        )
+        .help("give it a value, leave it out with `exclude`, or push to one document in place of a pattern"),
+        None => Failure::new(Kind::Input, format!("the secret `{secret}` would be empty, which {store} does not hold"))
+            .help("push at least one variable"),
     }
 }
 
@@ -211,13 +260,30 @@ pub async fn update(
     which: &Reference,
     deadline: Instant,
     effects: &Effects,
+    plan: impl FnMut(Option<&Snapshot>, &[Overtaken]) -> Result<Option<Payload>, Failure>,
+) -> Result<Written, Failure> {
+    let first = fetch_one(store, which).await?;
+    update_from(store, which, first, deadline, effects, plan).await
+}
+
+/// As [`update`], where the secret has been read already: `first` is what it held.
+///
+/// # Errors
+/// As [`update`].
+pub async fn update_from(
+    store: &dyn Store,
+    which: &Reference,
+    first: Option<Snapshot>,
+    deadline: Instant,
+    effects: &Effects,
     mut plan: impl FnMut(Option<&Snapshot>, &[Overtaken]) -> Result<Option<Payload>, Failure>,
 ) -> Result<Written, Failure> {
+    let effects = effects.on(&which.id);
+    let mut snapshot = first;
     let mut written = Written { version: None, changed: false, remarks: Vec::new() };
     let mut overtaken: Vec<Overtaken> = Vec::new();
     let mut pause = Backoff::new();
     loop {
-        let snapshot = fetch_one(store, which).await.map_err(|failure| half_done(failure, which, &overtaken))?;
         written.remarks.extend(snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone()));
         let version = snapshot.as_ref().map(|s| s.version.clone());
         let planned = plan(snapshot.as_ref(), &overtaken).map_err(|failure| half_done(failure, which, &overtaken))?;
@@ -255,6 +321,7 @@ pub async fn update(
             return Err(half_done(failure, which, &overtaken));
         }
         tokio::time::sleep(wait).await;
+        snapshot = fetch_one(store, which).await.map_err(|failure| half_done(failure, which, &overtaken))?;
     }
 }
 

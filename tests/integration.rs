@@ -29,5 +29,6 @@ mod integration {
     mod kills;
     mod logins;
     mod modes;
+    mod patterns;
     mod warm;
 }

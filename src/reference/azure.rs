@@ -1,7 +1,9 @@
 //! The names of Azure Key Vault: short, or the https identifier that the portal shows
 //! ([identifiers](https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers)).
 
-/// A secret's name, taken apart.
+use super::pattern::STAR;
+
+/// A secret's name or a pattern of names, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// The vault's URL without a slash at its end; `None` for a short name.
@@ -29,10 +31,8 @@ impl Name {
             Some(_) => return Err("is no https identifier".to_owned()),
             None => (None, id),
         };
-        if secret.contains('*') {
-            return Err("holds a `*`; this version reads and writes one secret an entry, by its whole name".to_owned());
-        }
-        let fits = (1..=127).contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let fits = (1..=127).contains(&secret.len())
+            && secret.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == STAR);
         if !fits {
             return Err("is no name that Key Vault can hold: 1 to 127 letters, digits and `-`".to_owned());
         }
@@ -103,7 +103,8 @@ mod tests {
             ("prod/app", "letters, digits and `-`"),
             ("http://v.vault.azure.net/secrets/app", "no https identifier"),
             ("https://v.vault.azure.net/keys/app", "no identifier of a secret"),
-            ("app-*", "`*`"),
+            ("app-*-*", "more than one `*`"),
+            ("https://*.vault.azure.net/secrets/app", "no identifier"),
             ("https://user:fake@v.vault.azure.net/secrets/app", "no identifier"),
             ("https://evil\\.vault.azure.net/secrets/app", "no identifier"),
             ("https://v.vault.azure.net/secrets/app/1?version=2", "twice"),

@@ -1,7 +1,9 @@
 //! The names of Google Secret Manager: short, or the resource name that the console shows
 //! ([reference](https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets)).
 
-/// A secret's name, taken apart.
+use super::pattern::STAR;
+
+/// A secret's name or a pattern of names, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// Project id or number; `None` for a short name.
@@ -31,11 +33,8 @@ impl Name {
                     .to_owned());
             }
         };
-        if secret.contains('*') {
-            return Err("holds a `*`; this version reads and writes one secret an entry, by its whole name".to_owned());
-        }
-        let fits =
-            (1..=255).contains(&secret.len()) && secret.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+        let fits = (1..=255).contains(&secret.len())
+            && secret.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c) || c == STAR);
         if !fits {
             return Err("is no name of a Google secret: 1 to 255 letters, digits, `_` and `-`".to_owned());
         }
@@ -109,7 +108,8 @@ mod tests {
         for (line, why) in [
             ("prod/app", "no name of a Google secret"),
             ("a.b", "letters, digits"),
-            ("app-*", "`*`"),
+            ("app-*-*", "more than one `*`"),
+            ("projects/*/secrets/app", "no project"),
             ("projects//secrets/a", "project"),
             ("projects/p/secrets/a/versions/3?version=4", "twice"),
             ("a?stage=X", "only AWS"),

@@ -1,13 +1,19 @@
 //! From the entries of `secret` to variables: fetch, take a member, flatten, shape the names, settle collisions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use futures_util::future::join_all;
+use indexmap::IndexMap;
+
+use super::progress::watch;
+use crate::ci::Ci;
 use crate::config::Config;
 use crate::document::{self, Document, Fault};
+use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
-use crate::reference::{Entry, Reference};
+use crate::reference::{Entry, Reference, mapped};
 use crate::secret::{Key, Secret, Variables};
-use crate::store::{Form, Snapshot, Store, not_found};
+use crate::store::{Form, Listed, Snapshot, Store, not_found};
 
 /// What the secrets hold, as the file would have it.
 pub(super) struct Gathered {
@@ -22,50 +28,86 @@ pub(super) struct Gathered {
 /// Fetches every entry. All that is wrong is reported together; the first problem decides the kind.
 ///
 /// # Errors
-/// What the store answered; [`Kind::NotFound`] for a secret that does not exist; [`Kind::Input`] for a payload that cannot
-/// be used.
-pub(super) async fn gather(config: &Config, store: &dyn Store) -> Result<Gathered, Failure> {
-    // One secret that several entries take from is read once, in one version.
-    let mut references: Vec<Reference> = Vec::new();
-    for Entry { reference, .. } in &config.entries {
-        if !references.contains(reference) {
-            references.push(reference.clone());
+/// What the store answered; [`Kind::NotFound`] for a secret that does not exist, and for a pattern that none matches;
+/// [`Kind::Input`] for a payload that cannot be used.
+pub(super) async fn gather(
+    config: &Config,
+    store: &dyn Store,
+    effects: &Effects,
+    ci: &mut Ci,
+) -> Result<Gathered, Failure> {
+    let mut all = Collector {
+        config,
+        values: Variables::new(),
+        origins: HashMap::new(),
+        taken: 0,
+        remarks: Vec::new(),
+        failures: Vec::new(),
+    };
+    let patterns = config.entries.iter().filter(|entry| entry.is_pattern());
+    let mut lists = join_all(patterns.map(|entry| store.list(&entry.reference))).await.into_iter();
+    let mut wanted: Vec<Wanted<'_>> = Vec::new();
+    for entry in &config.entries {
+        match entry.is_pattern().then(|| lists.next()).flatten() {
+            Some(listed) => all.expand(entry, listed, &mut wanted),
+            None => wanted.push(Wanted { entry, reference: entry.reference.clone(), name: None }),
         }
     }
-    let mut all =
-        Collector { config, values: Variables::new(), origins: HashMap::new(), taken: 0, failures: Vec::new() };
-    let mut gathered = Gathered { variables: Variables::new(), versions: Vec::new(), remarks: Vec::new() };
-    let mut snapshots: Vec<(Reference, Snapshot)> = Vec::new();
-    for (reference, answer) in references.iter().zip(store.fetch(&references).await) {
-        match answer {
-            Ok(Some(snapshot)) => {
-                gathered.versions.push(snapshot.version.to_string());
-                gathered.remarks.extend(snapshot.remark.clone().map(|text| Problem { what: text, help: None }));
-                snapshots.push((reference.clone(), snapshot));
+    // One secret that several entries take from is read once, in one version.
+    let mut snapshots: IndexMap<&Reference, Option<Snapshot>> =
+        wanted.iter().map(|one| (&one.reference, None)).collect();
+    let by_name: HashSet<&Reference> =
+        wanted.iter().filter(|one| one.name.is_none()).map(|one| &one.reference).collect();
+    let references: Vec<Reference> = snapshots.keys().map(|reference| (*reference).clone()).collect();
+    let answers = watch(ci, effects, "read", references.len(), store.fetch(&references)).await;
+    for ((reference, place), answer) in snapshots.iter_mut().zip(answers) {
+        let help = "check its name and where it lies, or push it first";
+        let missing = || not_found(reference, &config.store.place(reference), help);
+        match answer.and_then(|found| found.ok_or_else(missing)) {
+            Ok(snapshot) => {
+                all.remarks.extend(snapshot.remark.clone().map(|text| Problem { what: text, help: None }));
+                *place = Some(snapshot);
             }
-            Ok(None) => all.failures.push(not_found(
-                reference,
-                &config.store.place(reference),
-                "check its name and where it lies, or push it first",
-            )),
+            // It went after it was listed, or is in no state to be read: then it gives no variable.
+            Err(failure) if failure.kind == Kind::NotFound && !by_name.contains(reference) => {
+                all.remarks.extend(failure.problems.iter().map(|problem| left_out(&problem.what)));
+            }
             Err(failure) => all.failures.push(failure),
         }
     }
+    let mut rest = wanted.iter().peekable();
     for entry in &config.entries {
-        let Some((_, snapshot)) = snapshots.iter().find(|(reference, _)| *reference == entry.reference) else {
-            continue;
-        };
-        let before = all.taken;
-        all.take(entry, snapshot);
+        let (before, mut asked, mut read) = (all.taken, 0, 0);
+        while let Some(one) = rest.next_if(|one| std::ptr::eq(one.entry, entry)) {
+            asked += 1;
+            let Some(Some(snapshot)) = snapshots.get(&one.reference) else { continue };
+            read += 1;
+            match &one.name {
+                Some(name) => all.take_whole(name, &one.reference, snapshot),
+                None => all.take(entry, snapshot),
+            }
+        }
+        if entry.is_pattern() && asked > 0 && read == 0 && all.failures.is_empty() {
+            all.failures.push(unreadable(entry, &all.remarks));
+        }
         if all.taken == before && all.failures.is_empty() && config.entries.len() > 1 {
             let what = format!("the secret `{entry}` gives no variable");
-            gathered.remarks.push(Problem::new(what, "look at it, and at `include` and `exclude`"));
+            all.remarks.push(Problem::new(what, "look at it, and at `include` and `exclude`"));
         }
     }
-    match all.failures.first().map(|first| first.kind) {
-        Some(kind) => Err(Failure { kind, problems: all.failures.into_iter().flat_map(|f| f.problems).collect() }),
-        None => Ok(Gathered { variables: all.values, ..gathered }),
+    let versions = snapshots.values().flatten().map(|snapshot| snapshot.version.to_string()).collect();
+    match Failure::merged(all.failures) {
+        Some(failure) => Err(failure),
+        None => Ok(Gathered { variables: all.values, versions, remarks: all.remarks }),
     }
+}
+
+/// One secret that is to be read.
+struct Wanted<'a> {
+    entry: &'a Entry,
+    reference: Reference,
+    /// Its variable, where a pattern matched it.
+    name: Option<String>,
 }
 
 struct Collector<'a> {
@@ -75,10 +117,52 @@ struct Collector<'a> {
     origins: HashMap<Key, String>,
     /// How many variables the entries gave so far, also where a later one took the place of an earlier one.
     taken: usize,
+    /// What the user has to know.
+    remarks: Vec<Problem>,
     failures: Vec<Failure>,
 }
 
 impl Collector<'_> {
+    /// The secrets of a pattern, by their variables. What no variable can be called is told before anything is read.
+    fn expand<'a>(&mut self, entry: &'a Entry, listed: Result<Vec<Listed>, Failure>, wanted: &mut Vec<Wanted<'a>>) {
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(failure) => return self.failures.push(failure),
+        };
+        if listed.is_empty() {
+            let what = format!("no secret matches `{entry}`{}", self.config.store.where_listed(&entry.reference));
+            let help = "check the pattern and where the secrets lie, or push to it first";
+            return self.failures.push(Failure::new(Kind::NotFound, what).help(help));
+        }
+        let (mut left, before) = (0, wanted.len());
+        for Listed { which, name, unusable } in listed {
+            let name = self.config.shape.apply(&mapped(&name));
+            if !self.config.scope.holds(&name) {
+                continue;
+            }
+            if let Some(why) = unusable {
+                left += 1;
+                self.remarks.push(left_out(&format!("the secret `{which}` {why}")));
+                continue;
+            }
+            if Key::new(&name).is_none() {
+                let what = format!("the secret `{which}` gives `{name}`, which is no valid name of a variable");
+                let help = "leave it out with `exclude`, or take it alone with an entry `NAME = ID`";
+                self.failures.push(Failure::new(Kind::Input, what).help(help));
+                continue;
+            }
+            wanted.push(Wanted { entry, reference: which, name: Some(name) });
+        }
+        if left > 0 && wanted.len() == before && self.failures.is_empty() {
+            self.failures.push(unreadable(entry, &self.remarks));
+        }
+    }
+
+    /// A secret that is one variable as a whole. Its base64 is the value where it is no text.
+    fn take_whole(&mut self, name: &str, which: &Reference, snapshot: &Snapshot) {
+        self.add(name, snapshot.payload.text.clone(), &format!("the secret `{which}`"));
+    }
+
     fn take(&mut self, entry: &Entry, snapshot: &Snapshot) {
         let whole = &snapshot.payload.text;
         let member = entry.path.as_ref().map(|path| document::member_at(whole, path)).transpose();
@@ -135,6 +219,19 @@ impl Collector<'_> {
             }
         }
     }
+}
+
+fn left_out(what: &str) -> Problem {
+    let help =
+        "nothing to do where that is meant; else list the name in `required_keys`, so that a run without it fails";
+    Problem::new(format!("{what}: it is left out"), help)
+}
+
+fn unreadable(entry: &Entry, remarks: &[Problem]) -> Failure {
+    let mut failure = Failure::new(Kind::NotFound, format!("none of the secrets that match `{entry}` can be read"))
+        .help("look at the states of the secrets");
+    failure.problems.extend(remarks.iter().map(|remark| Problem { what: remark.what.clone(), help: None }));
+    failure
 }
 
 fn unusable(entry: &Entry, fault: &Fault) -> Failure {

@@ -17,13 +17,13 @@ use azure_core::time::OffsetDateTime;
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 
-use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found};
+use super::{Allowed, Commit, Form, Listed, Payload, Snapshot, Store, Version, not_found};
 use crate::auth::{self, Means};
 use crate::config;
 use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
 use crate::reference::azure::Name;
-use crate::reference::{Entry, Pin, Reference};
+use crate::reference::{Entry, Pattern, Pin, Provider, Reference, mapped};
 use trouble::Trouble;
 use vault::{Carried, Deleted, Found, Vault, is_version};
 use write::Write;
@@ -91,7 +91,10 @@ impl Azure {
     async fn get(&self, which: &Reference) -> Result<Option<Snapshot>, Failure> {
         let (vault, name) = self.place(which)?;
         match vault.get(&name, pin(which)?).await {
-            Ok(found) => snapshot(found, which, None).map(Some),
+            Ok(found) => {
+                is_its_own(&found, which)?;
+                snapshot(found, which, None).map(Some)
+            }
             Err(trouble) if trouble.is_missing() => self.get_deleted(vault, &name, which).await,
             Err(trouble) => Err(trouble.failure()),
         }
@@ -119,18 +122,18 @@ impl Azure {
 
     /// Recovers a soft-deleted secret, and waits for it.
     async fn recovered(&self, vault: &Vault, name: &str, which: &Reference, done: &str) -> Result<Found, Failure> {
-        self.effects.may(format!("the secret `{}` may have been recovered from deletion", which.id));
+        self.effects.on(&which.id).may(format!("the secret `{}` may have been recovered from deletion", which.id));
         match vault.recover(name).await {
-            Ok(()) => self.effects.did(done),
+            Ok(()) => self.effects.on(&which.id).did(done),
             // It is under way already, by somebody else or by a request of ours whose answer was lost.
             Err(trouble) if trouble.conflict().is_some() || trouble.is_missing() => {
                 let found = readable(vault, name, which).await?;
-                self.effects.did(done);
+                self.effects.on(&which.id).did(done);
                 return Ok(found);
             }
             Err(trouble) => {
                 if !trouble.is_ambiguous() {
-                    self.effects.did_not();
+                    self.effects.on(&which.id).did_not();
                 }
                 return Err(trouble.failure());
             }
@@ -142,7 +145,12 @@ impl Azure {
 #[async_trait(?Send)]
 impl Store for Azure {
     async fn fetch(&self, which: &[Reference]) -> Vec<Result<Option<Snapshot>, Failure>> {
-        iter(which.iter().map(|which| self.get(which))).buffered(AT_ONCE).collect().await
+        let read = |which| async move {
+            let answer = self.get(which).await;
+            self.effects.step();
+            answer
+        };
+        iter(which.iter().map(read)).buffered(AT_ONCE).collect().await
     }
 
     async fn commit(
@@ -164,7 +172,7 @@ impl Store for Azure {
             _ => safe.then(BTreeSet::new),
         };
         let carried = match expected {
-            None => Carried::default(),
+            None => Carried::first(which.variable.as_ref()),
             Some(expected) => match vault.get(&name, None).await {
                 Ok(found) if safe && found.version != expected => return Ok(Commit::Conflict),
                 Ok(found) if found.managed => return Err(is_managed(which)),
@@ -176,7 +184,7 @@ impl Store for Azure {
         if self.allowed.rehearse {
             return Ok(Commit::Rehearsed);
         }
-        let (recover, effects) = (self.allowed.recover, &self.effects);
+        let (recover, effects) = (self.allowed.recover, &self.effects.on(&which.id));
         let write = Write { vault, name: &name, which, payload, carried: &carried, expected, before, recover, effects };
         let Some(ours) = write.run().await? else { return Ok(Commit::Conflict) };
         let overtook = match &write.before {
@@ -187,6 +195,22 @@ impl Store for Azure {
             }
         };
         Ok(Commit::Done { version: Version(ours), overtook, remark: None })
+    }
+
+    async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure> {
+        let internal = || Failure::new(Kind::Internal, format!("`{which}` is no pattern"));
+        let pattern = Pattern::new(Provider::Azure, which).ok_or_else(internal)?;
+        let (vault, _) = self.place(which)?;
+        let mut listed = BTreeMap::new();
+        for item in vault.secrets(&which.id).await.map_err(Trouble::failure)? {
+            let Some(star) = pattern.star(&item.name) else { continue };
+            let name = item.key.unwrap_or_else(|| star.to_owned());
+            let one = Listed { which: pattern.reference(&item.name), name, unusable: item.unusable };
+            listed.insert(item.name.to_ascii_lowercase(), one);
+        }
+        let mut listed: Vec<Listed> = listed.into_values().collect();
+        listed.sort_by(|a, b| a.which.id.cmp(&b.which.id));
+        Ok(listed)
     }
 }
 
@@ -205,6 +229,17 @@ fn pin(which: &Reference) -> Result<Option<&str>, Failure> {
             let what = format!("the secret `{which}` is asked for in what is no version of Key Vault");
             Err(Failure::new(Kind::Input, what).help("a version has 32 hexadecimal digits: copy it from the portal"))
         }
+    }
+}
+
+/// A secret that stands for another variable is not this one's, although `_` and `-`, or the case, make one name of both.
+fn is_its_own(found: &Found, which: &Reference) -> Result<(), Failure> {
+    match (found.carried.key(), &which.variable) {
+        (Some(other), Some(variable)) if mapped(other) != variable.as_str() => {
+            let what = format!("`{variable}` and `{}` would both be the secret `{}`", mapped(other), which.id);
+            Err(Failure::new(Kind::Input, what).help("give one of them another name, or leave it out with `exclude`"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -308,7 +343,7 @@ mod tests {
 
     #[test]
     fn the_limit_counts_bytes() {
-        let which = Reference { id: "app".into(), pin: Pin::Current, region: None };
+        let which = Reference { id: "app".into(), pin: Pin::Current, region: None, variable: None };
         let payload = |text: String| Payload { text: text.into(), form: Form::Text };
         assert_eq!(check_size(&which, &payload("é".repeat(12_800))), Ok(()));
         let failure = check_size(&which, &payload("é".repeat(12_801))).unwrap_err();
@@ -318,7 +353,12 @@ mod tests {
 
     #[test]
     fn only_an_id_goes_into_the_path() {
-        let which = |version: &str| Reference { id: "app".into(), pin: Pin::Version(version.into()), region: None };
+        let which = |version: &str| Reference {
+            id: "app".into(),
+            pin: Pin::Version(version.into()),
+            region: None,
+            variable: None,
+        };
         assert!(pin(&which("0123456789abcdef0123456789ABCDEF")).is_ok());
         for bad in ["1", "../keys/app", "0123456789abcdef0123456789abcdef/", "0123456789abcdef0123456789abcde?"] {
             assert_eq!(pin(&which(bad)).unwrap_err().kind, Kind::Input, "{bad}");

@@ -7,6 +7,7 @@
 //! loop above brings that back in.
 
 mod adding;
+mod listing;
 mod name;
 mod transport;
 mod trouble;
@@ -18,11 +19,10 @@ use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
 use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::Code;
-use google_cloud_gax::paginator::Paginator as _;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 use google_cloud_secretmanager_v1::model::{AccessSecretVersionResponse, ListSecretVersionsResponse, secret_version};
 
-use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found};
+use super::{Allowed, Commit, Form, Listed, Pages, Payload, Snapshot, Store, Version, is_empty, not_found};
 use crate::auth::Means;
 use crate::auth::gcp::Login;
 use crate::config;
@@ -186,16 +186,22 @@ impl Gcp {
     /// is enabled counts.
     async fn newest_enabled(&self, which: &Reference, name: &Name, trouble: &Trouble) -> Result<Snapshot, Failure> {
         let listed = |error| self.trouble(Operation::List, name, None, &error).failure();
-        let mut pages = self.client.list_secret_versions().set_parent(name.to_string()).set_page_size(PAGE).by_page();
-        let (mut newest, mut enabled) = (0, None);
-        while let Some(page) = pages.next().await {
-            let page = numbers(&page.map_err(listed)?);
-            newest = page.iter().map(|(number, _)| *number).fold(newest, u64::max);
-            enabled = page.iter().filter(|(_, enabled)| *enabled).map(|(number, _)| *number).max();
-            if enabled.is_some() {
-                break;
+        let mut newest = 0;
+        let (mut pages, mut token) = (Pages::default(), String::new());
+        let enabled = loop {
+            let request = self.client.list_secret_versions().set_parent(name.to_string()).set_page_size(PAGE);
+            let page = request.set_page_token(token).send().await.map_err(listed)?;
+            let found = numbers(&page);
+            newest = found.iter().map(|(number, _)| *number).fold(newest, u64::max);
+            let enabled = found.iter().filter(|(_, enabled)| *enabled).map(|(number, _)| *number).max();
+            token = page.next_page_token;
+            if enabled.is_some() || token.is_empty() {
+                break enabled;
             }
-        }
+            if pages.repeats(&token) {
+                return Err(Pages::endless(&format!("versions of `{name}`")));
+            }
+        };
         let Some(number) = enabled else {
             let what = format!("the secret `{name}` has no version that is enabled");
             let help = match newest {
@@ -230,7 +236,12 @@ impl Gcp {
 #[async_trait(?Send)]
 impl Store for Gcp {
     async fn fetch(&self, which: &[Reference]) -> Vec<Result<Option<Snapshot>, Failure>> {
-        stream::iter(which.iter().map(|which| self.get(which))).buffered(PARALLEL).collect().await
+        let read = |which| async move {
+            let answer = self.get(which).await;
+            self.effects.step();
+            answer
+        };
+        stream::iter(which.iter().map(read)).buffered(PARALLEL).collect().await
     }
 
     async fn commit(
@@ -262,6 +273,10 @@ impl Store for Gcp {
         let between = if self.allowed.unsafe_write { number..number } else { from..number };
         let overtook = between.map(|number| Version(number.to_string())).collect();
         Ok(Commit::Done { version: Version(number.to_string()), overtook, remark: None })
+    }
+
+    async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure> {
+        self.find(which).await
     }
 }
 
@@ -301,8 +316,7 @@ fn read(answer: AccessSecretVersionResponse, name: &Name, version: &str) -> Resu
 pub(super) fn check_size(which: &Reference, payload: &Payload) -> Result<(), Failure> {
     let bytes = payload.text.expose().len();
     if bytes == 0 {
-        let what = format!("the secret `{}` would be empty, which Google Secret Manager does not hold", which.id);
-        return Err(Failure::new(Kind::Input, what).help("push at least one variable"));
+        return Err(is_empty(which, "Google Secret Manager"));
     }
     if bytes > MAX_BYTES {
         let what =
@@ -319,7 +333,7 @@ mod tests {
 
     #[test]
     fn sizes_are_bounded_on_both_sides() {
-        let which = Reference { id: "app".into(), pin: Pin::Current, region: None };
+        let which = Reference { id: "app".into(), pin: Pin::Current, region: None, variable: None };
         let payload = |bytes: usize| Payload { text: "x".repeat(bytes).into(), form: Form::Text };
         assert_eq!(check_size(&which, &payload(1)), Ok(()));
         assert_eq!(check_size(&which, &payload(MAX_BYTES)), Ok(()));

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use super::{Allowed, Commit, Form, Payload, Snapshot, Store, Version, not_found, told};
+use super::{Allowed, Commit, Form, Listed, Payload, Snapshot, Store, Version, not_found, told};
 use crate::effects::Effects;
 use crate::error::{Failure, Kind};
 use crate::file::{self, Aside, Directory};
-use crate::reference::{Pin, Reference};
+use crate::reference::{Pattern, Pin, Provider, Reference};
 
 /// One name for the temporary files of all versions, so that every run clears what a killed one left.
 const ASIDE: &str = "version";
@@ -109,16 +109,16 @@ impl Local {
             return Ok(Commit::Conflict);
         }
         let (wrote, may_have) = told(which, &number.to_string());
-        self.effects.may(may_have);
+        self.effects.on(&which.id).may(may_have);
         match aside.link_to(&OsString::from(file_name(number))) {
-            Ok(true) => self.effects.did(wrote),
+            Ok(true) => self.effects.on(&which.id).wrote(wrote),
             Ok(false) => {
-                self.effects.did_not();
+                self.effects.on(&which.id).did_not();
                 return Ok(Commit::Conflict);
             }
             Err(failure) => {
                 if failure.kind != Kind::Partial {
-                    self.effects.did_not();
+                    self.effects.on(&which.id).did_not();
                 }
                 return Err(failure);
             }
@@ -130,7 +130,11 @@ impl Local {
 #[async_trait(?Send)]
 impl Store for Local {
     async fn fetch(&self, which: &[Reference]) -> Vec<Result<Option<Snapshot>, Failure>> {
-        which.iter().map(|which| self.get(which)).collect()
+        let read = |which| {
+            self.effects.step();
+            self.get(which)
+        };
+        which.iter().map(read).collect()
     }
 
     async fn commit(
@@ -140,6 +144,30 @@ impl Store for Local {
         payload: &Payload,
     ) -> Result<Commit, Failure> {
         self.put(which, expected, payload)
+    }
+
+    async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure> {
+        let Some(pattern) = Pattern::new(Provider::Local, which) else {
+            return Err(Failure::new(Kind::Internal, format!("`{which}` is no pattern")));
+        };
+        let refused = |error: std::io::Error| file::fail("read the directory", &self.root, error);
+        let entries = match std::fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(refused(error)),
+        };
+        let mut listed = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(refused)?.file_name();
+            let Some(id) = name.to_str().and_then(id_of) else { continue };
+            let Some(star) = pattern.star(&id) else { continue };
+            // A directory without a version is what a killed first write left.
+            if newest(&self.root.join(&name))?.is_some() {
+                listed.push(Listed { which: pattern.reference(&id), name: star.to_owned(), unusable: None });
+            }
+        }
+        listed.sort_by(|a, b| a.which.id.cmp(&b.which.id));
+        Ok(listed)
     }
 }
 
@@ -159,6 +187,18 @@ fn directory_name(id: &str) -> String {
         }
     }
     name
+}
+
+/// The id of a secret by its directory. What no id gives is none of ours.
+fn id_of(directory: &str) -> Option<String> {
+    let mut parts = directory.split('%');
+    let mut id = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (hex, rest) = part.split_at_checked(2)?;
+        id.push(u8::from_str_radix(hex, 16).ok()?);
+        id.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(id).ok().filter(|id| directory_name(id) == directory)
 }
 
 /// The number of a version's file. What only looks like one (`007.json`, `+7.json`) is none of ours.
@@ -196,5 +236,15 @@ mod tests {
         assert_eq!(directory_name(".."), "%2E.");
         assert_eq!(directory_name("."), "%2E");
         assert_eq!(directory_name("a.b"), "a.b");
+    }
+
+    #[test]
+    fn a_directory_tells_its_secret() {
+        for id in ["envsync-secrets", "prod/app/DB_URL", "prod%2Fapp", "..", ".", "a.b", "a!b"] {
+            assert_eq!(id_of(&directory_name(id)).as_deref(), Some(id));
+        }
+        for foreign in ["%", "%2", "%2f", "%41", "a b", "%+1", "lost+found/x", "é"] {
+            assert_eq!(id_of(foreign), None, "{foreign}");
+        }
     }
 }

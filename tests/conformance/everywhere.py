@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from scenarios import CASES, Workspace, play
+from scenarios import CASES, PATTERNS, Workspace, play, play_pattern
 
 
 @pytest.fixture
@@ -24,6 +24,29 @@ def play_or_skip(case, store, workspace):
     if store.name in case.not_on:
         pytest.skip(f"{store.name}: {case.not_on[store.name]}")
     play(case, store, workspace)
+
+
+@pytest.mark.parametrize("case", PATTERNS, ids=lambda case: case.name)
+def test_pattern(case, store, workspace):
+    if store.name in case.not_on:
+        pytest.skip(f"{store.name}: {case.not_on[store.name]}")
+    play_pattern(case, store, workspace)
+
+
+def test_120_secrets_by_a_pattern_on_more_than_one_page(store, workspace):
+    base = f"{store.make()}-"
+    workspace.file.write_text("".join(f"N{n:03}=fake-{n:03}-value\n" for n in range(120)))
+    text = workspace.text()
+    run = workspace.run(store, "push", f"{base}*")
+    assert run.code == 0, run.output
+    assert store.read(store.secret(base, "N119")) == "fake-119-value"
+    workspace.file.unlink()
+    run = workspace.run(store, "pull", f"{base}*")
+    assert run.code == 0, run.output
+    assert workspace.text() == text
+    assert workspace.run(store, "check", f"{base}*").code == 0
+    run = workspace.run(store, "push", f"{base}*")
+    assert run.code == 0 and "120 unchanged" in run.output, run.output
 
 
 def test_the_version_output_is_the_one_that_is_current(store, workspace):

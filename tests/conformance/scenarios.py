@@ -13,6 +13,7 @@ A cloud adds itself with a store, which is any object with
     current(name)                 the id of its current version
     check_clean(name, raced)      fails where we left something of ours behind; `raced`: after several wrote at once
     missing_version               an id that no version has
+    secret(base, variable)        the name of a variable's own secret by the pattern `base*`
     writers                       how many may write one secret at once, and all succeed
     unlocked                      why this server cannot judge writers at once; empty where it can
 
@@ -130,6 +131,55 @@ CASES = [
 ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Pattern:
+    """As a Case, on the pattern {base}*; the secrets are given by their variables."""
+
+    name: str
+    mode: str
+    # Payloads by variable, put one after another; a name that begins with `=` is the rest of a secret's name itself.
+    seeds: dict = dataclasses.field(default_factory=dict)
+    file: str | None = None
+    inputs: dict = dataclasses.field(default_factory=dict)
+    code: int = 0
+    # What secrets hold afterwards, by variable; the others are as before. None: there is no such secret.
+    stored: dict = dataclasses.field(default_factory=dict)
+    written: str | None = None
+    # How many versions were made in all, of the secrets named in `seeds` and `stored`.
+    new_versions: int = 0
+    says: tuple = ()
+    not_on: dict = dataclasses.field(default_factory=dict)
+
+
+AB = {"A": ("fake-one",), "B_C": ("fake-two",)}
+AB_FILE = "A=fake-one\nB_C=fake-two\n"
+
+PATTERNS = [
+    Pattern("pull", "pull", seeds=AB, written=AB_FILE),
+    Pattern("pull of the newest versions", "pull", seeds={"A": ("fake-old", "fake-new")}, written="A=fake-new\n"),
+    Pattern("pull into a file that is there", "pull", seeds=AB, file="# mine\nX=fake-x\nA='fake-old' # c\n", written="# mine\nX=fake-x\nA='fake-one' # c\nB_C=fake-two\n"),
+    Pattern("pull of what is no document", "pull", seeds={"J": ('{"K":"fake-k"}',), "M": ("fake-1\nfake-2",)}, written='J=\'{"K":"fake-k"}\'\nM="fake-1\nfake-2"\n'),
+    Pattern("pull maps what no variable can be called", "pull", seeds={"=db-url": ("fake-url",)}, written="db_url=fake-url\n"),
+    Pattern("pull of a name that is none", "pull", seeds={**AB, "=1st": ("fake-1st",)}, code=2, says=("1st", "help:")),
+    Pattern("pull leaves a name out", "pull", seeds={**AB, "=1st": ("fake-1st",)}, inputs={"EXCLUDE": "1*, B*"}, written="A=fake-one\n"),
+    Pattern("pull with a shape", "pull", seeds=AB, inputs={"ADD_PREFIX": "P_"}, written="P_A=fake-one\nP_B_C=fake-two\n"),
+    Pattern("pull without a match", "pull", code=5, says=("help:",)),
+    Pattern("pull of a required name that is not there", "pull", seeds=AB, inputs={"REQUIRED_KEYS": "NOPE"}, code=5, says=("NOPE",)),
+    Pattern("push creates", "push", file=AB_FILE, stored={"A": "fake-one", "B_C": "fake-two"}, new_versions=2),
+    Pattern("push may not create", "push", seeds={"A": ("fake-one",)}, file=AB_FILE, inputs={"CREATE": "false"}, code=5, stored={"B_C": None}, says=("help:",)),
+    Pattern("push writes what changed", "push", seeds=AB, file="A=fake-one\nB_C=fake-new\nD=fake-d\n", stored={"B_C": "fake-new", "D": "fake-d"}, new_versions=2, says=("unchanged",)),
+    Pattern("push without a change", "push", seeds=AB, file=AB_FILE, says=("unchanged",)),
+    Pattern("push of some", "push", seeds=AB, file="A=fake-new\nB_C=fake-new\n", inputs={"INCLUDE": "A"}, stored={"A": "fake-new"}, new_versions=1),
+    Pattern("push is dry", "push", seeds=AB, file="A=fake-new\nD=fake-d\n", inputs={"DRY_RUN": "true"}, stored={"D": None}, says=("A", "D")),
+    Pattern("push as plain writes", "push", seeds=AB, file="A=fake-new\nD=fake-d\n", inputs={"CONCURRENCY": "none"}, stored={"A": "fake-new", "D": "fake-d"}, new_versions=2),
+    Pattern("push never deletes", "push", seeds=AB, file="A=fake-one\n", inputs={"DELETE": "true"}, code=2, says=("help:",)),
+    Pattern("push of too much", "push", seeds=AB, file="A=fake-new\nD=fake-" + "x" * 70_000 + "\n", code=2, stored={"D": None}, says=("D", "help:")),
+    Pattern("check of equal sides", "check", seeds=AB, file=AB_FILE, says=("the same",)),
+    Pattern("check of a drift", "check", seeds=AB, file="A=fake-other\nB_C=fake-two\n", code=6, says=("A",)),
+    Pattern("check without a match", "check", file=AB_FILE, code=5, says=("help:",)),
+]
+
+
 @dataclasses.dataclass
 class Run:
     code: int
@@ -227,3 +277,36 @@ def play(case, store, workspace):
     assert len(new) == case.new_versions, run.output
     store.check_clean(name)
     return run
+
+
+def play_pattern(case, store, workspace):
+    """As `play`, for a row of the patterns."""
+    base = f"{store.make()}-"
+    # What a pattern must not match.
+    store.seed(f"{store.make()}-A", "fake-elsewhere")
+    store.seed(f"x{base}A", "fake-elsewhere")
+
+    def secret(variable):
+        return base + variable[1:] if variable.startswith("=") else store.secret(base, variable)
+
+    for variable, payloads in case.seeds.items():
+        for payload in payloads:
+            store.seed(secret(variable), payload)
+    if case.file is not None:
+        workspace.file.write_bytes(case.file.encode())
+    names = {variable: secret(variable) for variable in (*case.seeds, *case.stored)}
+    before = {variable: (store.read(name), store.versions(name)) for variable, name in names.items()}
+    hidden = {value for payloads in case.seeds.values() for payload in payloads for value in VALUE.findall(payload)}
+    run = workspace.run(store, case.mode, f"{base}*", hidden=hidden, **case.inputs)
+
+    assert run.code == case.code, run.output
+    for part in case.says:
+        assert re.search(rf"(?<!\w){re.escape(part)}(?!\w)", run.output), f"{part} is not in: {run.output}"
+    assert workspace.text() == (case.written if case.written is not None else case.file)
+    assert os.listdir(workspace.path) in ([], [".env"]), "a temporary file is left"
+    made = 0
+    for variable, name in names.items():
+        payload, versions = before[variable]
+        assert store.read(name) == case.stored.get(variable, payload), f"{variable}: {run.output}"
+        made += len([version for version in store.versions(name) if version not in versions])
+    assert made == case.new_versions, run.output

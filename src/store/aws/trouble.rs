@@ -39,6 +39,23 @@ impl Trouble {
         self.code.as_deref() == Some(code)
     }
 
+    /// Whether the permission is missing, and not that to use a key.
+    pub(super) fn is_denied(&self) -> bool {
+        self.is("AccessDeniedException") || self.is("AccessDenied") || self.is("NotAuthorized")
+    }
+
+    /// Whether the answer is about the secrets that were asked for, and not about who asks, or how often.
+    pub(super) fn is_about_its_object(&self) -> bool {
+        let codes = [
+            "ResourceNotFoundException",
+            "InvalidRequestException",
+            "InvalidParameterException",
+            "ValidationException",
+            "DecryptionFailure",
+        ];
+        codes.iter().any(|code| self.is(code))
+    }
+
     /// Whether the server may have acted although no good answer came.
     pub(super) fn is_ambiguous(&self) -> bool {
         let sent = self.transport.is_some() && self.login.is_none();
@@ -146,7 +163,9 @@ impl Trouble {
         }
         let failure =
             Failure::new(Kind::Denied, format!("access denied: secretsmanager:{operation} on `{id}`{}", self.words()));
-        let grant = format!("allow `secretsmanager:{operation}` on this secret to the identity of this run");
+        // No policy can narrow a list to some secrets.
+        let on = if *operation == "ListSecrets" { "the resource `*`" } else { "this secret" };
+        let grant = format!("allow `secretsmanager:{operation}` on {on} to the identity of this run");
         match *operation {
             "UpdateSecretVersionStage" | "DescribeSecret" => failure.help(format!(
                 "{grant}, or set `concurrency: none` for one plain write without protection against lost updates"

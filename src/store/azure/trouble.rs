@@ -19,6 +19,7 @@ pub(super) struct Trouble {
 pub(super) enum Operation {
     Get,
     List,
+    ListSecrets,
     Set,
     GetDeleted,
     Recover,
@@ -27,6 +28,8 @@ pub(super) enum Operation {
 enum Cause {
     /// The login failed before anything was sent to the vault.
     Login(Failure),
+    /// What was answered is wrong in a way that has been told.
+    Other(Failure),
     Unreached(Unreached),
     Refused(Told),
     /// A success that is not that of Key Vault.
@@ -78,6 +81,7 @@ impl Operation {
         match self {
             Self::Get => "Get Secret",
             Self::List => "Get Secret Versions",
+            Self::ListSecrets => "Get Secrets",
             Self::Set => "Set Secret",
             Self::GetDeleted => "Get Deleted Secret",
             Self::Recover => "Recover Deleted Secret",
@@ -90,7 +94,9 @@ impl Operation {
         match self {
             Self::Get => "Microsoft.KeyVault/vaults/secrets/getSecret/action",
             Self::Set => "Microsoft.KeyVault/vaults/secrets/setSecret/action",
-            Self::List | Self::GetDeleted => "Microsoft.KeyVault/vaults/secrets/readMetadata/action",
+            Self::List | Self::ListSecrets | Self::GetDeleted => {
+                "Microsoft.KeyVault/vaults/secrets/readMetadata/action"
+            }
             Self::Recover => "Microsoft.KeyVault/vaults/secrets/recover/action",
         }
     }
@@ -99,7 +105,7 @@ impl Operation {
     fn permission(self) -> &'static str {
         match self {
             Self::Get | Self::GetDeleted => "get",
-            Self::List => "list",
+            Self::List | Self::ListSecrets => "list",
             Self::Set => "set",
             Self::Recover => "recover",
         }
@@ -108,9 +114,19 @@ impl Operation {
     /// The built-in role that allows it, and no more than its mode needs.
     fn role(self) -> &'static str {
         match self {
-            Self::Get | Self::GetDeleted => "Key Vault Secrets User",
-            // It could list too, but only a push lists.
+            Self::Get | Self::ListSecrets | Self::GetDeleted => "Key Vault Secrets User",
+            // The role above could list too, but only a push lists versions.
             Self::List | Self::Set | Self::Recover => "Key Vault Secrets Officer",
+        }
+    }
+}
+
+impl Operation {
+    /// What a list is of.
+    pub(super) fn of(self, name: &str) -> String {
+        match self {
+            Self::ListSecrets => "secrets".to_owned(),
+            _ => format!("versions of `{name}`"),
         }
     }
 }
@@ -149,6 +165,11 @@ impl Trouble {
         Self { operation, name: name.to_owned(), host: host.to_owned(), cause: Cause::Unreadable }
     }
 
+    /// A failure that says all there is to say.
+    pub(super) fn other(operation: Operation, name: &str, failure: Failure) -> Self {
+        Self { operation, name: name.to_owned(), host: String::new(), cause: Cause::Other(failure) }
+    }
+
     fn told(&self) -> Option<&Told> {
         match &self.cause {
             Cause::Refused(told) => Some(told),
@@ -170,7 +191,7 @@ impl Trouble {
     /// Whether the vault may have acted although no good answer came.
     pub(super) fn is_ambiguous(&self) -> bool {
         match &self.cause {
-            Cause::Login(_) => false,
+            Cause::Login(_) | Cause::Other(_) => false,
             Cause::Unreached(unreached) => unreached.sent,
             Cause::Refused(told) => told.status >= 500 || told.status == 408,
             Cause::Unreadable => true,
@@ -199,7 +220,7 @@ impl Trouble {
         let (operation, name, host) = (self.operation.text(), &self.name, &self.host);
         let again = "run it again later; if it stays so, look at the health of the service and at the vault's URL";
         match &self.cause {
-            Cause::Login(failure) => failure.clone(),
+            Cause::Login(failure) | Cause::Other(failure) => failure.clone(),
             Cause::Unreached(unreached) if unreached.unknown_host => Failure::new(
                 Kind::Unavailable,
                 format!("the host `{}` of the vault cannot be found", unreached.host),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind;
-use azure_core::http::Url;
+use azure_core::http::{Pager, Url};
 use azure_core::time::OffsetDateTime;
 use azure_security_keyvault_secrets::models::{
-    Secret as Read, SecretAttributes, SecretClientGetSecretOptions, SetSecretParameters,
+    ListSecretPropertiesResult, Secret as Read, SecretAttributes, SecretClientGetSecretOptions, SecretProperties,
+    SetSecretParameters,
 };
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use futures_util::TryStreamExt as _;
@@ -18,12 +19,26 @@ use super::trouble::{Operation, Trouble};
 use crate::auth::azure::client_options;
 use crate::error::{Failure, Kind};
 use crate::http::azure::AzureHttp;
-use crate::secret::Secret;
+use crate::secret::{Key, Secret};
+use crate::store::Pages;
+
+/// The tag with the exact name of the variable that a secret stands for: a secret's own name holds no `_`.
+const KEY_TAG: &str = "envsync-key";
 
 /// A client for one vault.
 pub(super) struct Vault {
     client: SecretClient,
+    url: Url,
     host: String,
+}
+
+/// A secret of a list.
+pub(super) struct Item {
+    pub(super) name: String,
+    /// The variable's name, by the tag.
+    pub(super) key: Option<String>,
+    /// Why it is not to be read.
+    pub(super) unusable: Option<String>,
 }
 
 /// A version, as it was read.
@@ -47,6 +62,17 @@ pub(super) struct Carried {
 }
 
 impl Carried {
+    /// What the first version of a variable's own secret carries.
+    pub(super) fn first(variable: Option<&Key>) -> Self {
+        let tags = variable.map(|key| HashMap::from([(KEY_TAG.to_owned(), key.as_str().to_owned())]));
+        Self { tags, ..Self::default() }
+    }
+
+    /// The variable that the tag names.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.tags.as_ref()?.get(KEY_TAG).map(String::as_str)
+    }
+
     /// Why a version is not to be used at this time.
     pub(super) fn unusable(&self, now: OffsetDateTime) -> Option<String> {
         match (self.enabled, self.not_before, self.expires) {
@@ -147,7 +173,7 @@ impl Vault {
         };
         let guarded = Arc::new(Guarded { inner: Arc::clone(credential), host: host.clone() });
         let client = SecretClient::new(url, guarded, Some(options)).map_err(|_| wrong())?;
-        Ok(Self { client, host })
+        Ok(Self { client, url: parsed, host })
     }
 
     fn trouble(&self, operation: Operation, name: &str, error: &azure_core::Error) -> Trouble {
@@ -166,16 +192,54 @@ impl Vault {
     /// The ids of all versions, from every page; none where there is no secret.
     pub(super) async fn versions(&self, name: &str) -> Result<BTreeSet<String>, Trouble> {
         let trouble = |error| self.trouble(Operation::List, name, &error);
-        let mut items = self.client.list_secret_properties_versions(name, None).map_err(trouble)?;
+        let pager = self.client.list_secret_properties_versions(name, None).map_err(trouble)?;
         let mut ids = BTreeSet::new();
-        loop {
-            match items.try_next().await.map_err(trouble) {
-                Ok(Some(item)) => ids.extend(item.id.as_deref().and_then(version_of)),
-                Ok(None) => return Ok(ids),
-                Err(trouble) if trouble.is_missing() => return Ok(BTreeSet::new()),
-                Err(trouble) => return Err(trouble),
+        let each = |item: SecretProperties| ids.extend(item.id.as_deref().and_then(version_of));
+        match self.pages(Operation::List, name, pager, each).await {
+            Ok(()) => Ok(ids),
+            Err(trouble) if trouble.is_missing() => Ok(BTreeSet::new()),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// All secrets of the vault, from every page; deleted ones are not among them. `pattern`: for messages.
+    pub(super) async fn secrets(&self, pattern: &str) -> Result<Vec<Item>, Trouble> {
+        let trouble = |error| self.trouble(Operation::ListSecrets, pattern, &error);
+        let pager = self.client.list_secret_properties(None).map_err(trouble)?;
+        let now = OffsetDateTime::now_utc();
+        let mut items = Vec::new();
+        let each = |item: SecretProperties| items.extend(listed(item, now));
+        self.pages(Operation::ListSecrets, pattern, pager, each).await?;
+        Ok(items)
+    }
+
+    /// Every page of a list. The next one is where the vault says; but the token goes to no other host, and nowhere twice.
+    async fn pages(
+        &self,
+        operation: Operation,
+        name: &str,
+        pager: Pager<ListSecretPropertiesResult>,
+        mut each: impl FnMut(SecretProperties),
+    ) -> Result<(), Trouble> {
+        let trouble = |error| self.trouble(operation, name, &error);
+        let mut pages = pager.into_pages();
+        let mut seen = Pages::default();
+        while let Some(page) = pages.try_next().await.map_err(trouble)? {
+            let page: ListSecretPropertiesResult = page.into_model().map_err(trouble)?;
+            page.value.into_iter().for_each(&mut each);
+            let Some(next) = page.next_link.filter(|link| !link.is_empty()) else { return Ok(()) };
+            let here = self.url.join(&next).ok().filter(|next| next.origin() == self.url.origin());
+            let Some(next) = here else {
+                let what = format!("a list of the vault at {} goes on at another host, which is not asked", self.host);
+                let help = "look at what answers at the vault's URL";
+                return Err(Trouble::other(operation, name, Failure::new(Kind::Unavailable, what).help(help)));
+            };
+            if seen.repeats(next.as_str()) {
+                let what = format!("{} in the vault at {}", operation.of(name), self.host);
+                return Err(Trouble::other(operation, name, Pages::endless(&what)));
             }
         }
+        Ok(())
     }
 
     /// Writes a version and gives its id.
@@ -229,15 +293,32 @@ impl Vault {
     }
 }
 
+fn carried(
+    content_type: Option<String>,
+    tags: Option<HashMap<String, String>>,
+    attributes: Option<SecretAttributes>,
+) -> Carried {
+    let SecretAttributes { enabled, not_before, expires, .. } = attributes.unwrap_or_default();
+    Carried { content_type, tags, enabled, not_before, expires }
+}
+
+/// `None` for what has no name that could be one.
+fn listed(item: SecretProperties, now: OffsetDateTime) -> Option<Item> {
+    let id = item.id?;
+    let (_, name) = id.split_once("/secrets/")?;
+    let name = name.split('/').next().filter(|name| is_name(name))?.to_owned();
+    let carried = carried(item.content_type, item.tags, item.attributes);
+    let managed = (item.managed == Some(true)).then(|| "belongs to a certificate of the vault".to_owned());
+    Some(Item { name, key: carried.key().map(str::to_owned), unusable: carried.unusable(now).or(managed) })
+}
+
+/// Whether this can be the name of a secret. The SDK puts it into the path as it is.
+fn is_name(name: &str) -> bool {
+    (1..=127).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
 fn found(read: Read) -> Option<Found> {
-    let attributes = read.attributes.unwrap_or_default();
-    let carried = Carried {
-        content_type: read.content_type,
-        tags: read.tags,
-        enabled: attributes.enabled,
-        not_before: attributes.not_before,
-        expires: attributes.expires,
-    };
+    let carried = carried(read.content_type, read.tags, read.attributes);
     let version = version_of(&read.id?)?;
     Some(Found { value: read.value?.into(), version, carried, managed: read.managed == Some(true) })
 }

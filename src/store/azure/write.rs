@@ -32,6 +32,7 @@ pub(super) struct Write<'a> {
     pub(super) before: Option<BTreeSet<String>>,
     /// A deleted secret is recovered when it is read again.
     pub(super) recover: bool,
+    /// That of this secret.
     pub(super) effects: &'a Effects,
 }
 
@@ -86,7 +87,7 @@ impl Write<'_> {
     }
 
     fn done(&self, version: String) -> String {
-        self.effects.did(told(self.which, &version).0);
+        self.effects.wrote(told(self.which, &version).0);
         version
     }
 

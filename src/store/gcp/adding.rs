@@ -36,12 +36,12 @@ impl Gcp {
         let request = self.client.create_secret().set_parent(name.parent()).set_secret_id(&name.secret);
         let request = request.set_secret(secret);
         let doubt = format!("the secret `{}` may have been created", which.id);
-        self.effects.may(&doubt);
+        self.effects.on(&which.id).may(&doubt);
         let mut pauses = CREATE_PAUSES.iter();
         let mut ambiguous = false;
         loop {
             let Err(error) = request.clone().send().await else {
-                self.effects.did(format!("the secret `{}` was created", which.id));
+                self.effects.on(&which.id).did(format!("the secret `{}` was created", which.id));
                 return Ok(true);
             };
             let trouble = self.trouble(Operation::Create, name, None, &error);
@@ -54,9 +54,9 @@ impl Gcp {
             }
             if ambiguous {
                 // For good: what is added next has doubts of its own, which take the place of this one.
-                self.effects.did(doubt);
+                self.effects.on(&which.id).did(doubt);
             } else {
-                self.effects.did_not();
+                self.effects.on(&which.id).did_not();
             }
             return if trouble.is(Code::AlreadyExists) { Ok(false) } else { Err(trouble.failure()) };
         }
@@ -71,13 +71,13 @@ impl Gcp {
         base: u64,
         payload: &Payload,
     ) -> Result<Option<u64>, Failure> {
-        self.effects.may(format!("the secret `{}` may have been written", which.id));
+        self.effects.on(&which.id).may(format!("the secret `{}` may have been written", which.id));
         for tries in 1.. {
             let trouble = match self.add_once(name, payload).await {
                 Ok(number) => return Ok(Some(self.added(which, number))),
                 Err(trouble) if trouble.is_ambiguous() => trouble,
                 Err(trouble) => {
-                    self.effects.did_not();
+                    self.effects.on(&which.id).did_not();
                     return if trouble.is(Code::NotFound) { Ok(None) } else { Err(trouble.failure()) };
                 }
             };
@@ -89,7 +89,7 @@ impl Gcp {
                 return Err(trouble.failure());
             }
             if tries == ADD_TRIES {
-                self.effects.did_not();
+                self.effects.on(&which.id).did_not();
                 return Err(trouble.failure());
             }
         }
@@ -97,7 +97,7 @@ impl Gcp {
     }
 
     fn added(&self, which: &Reference, number: u64) -> u64 {
-        self.effects.did(told(which, &number.to_string()).0);
+        self.effects.on(&which.id).wrote(told(which, &number.to_string()).0);
         number
     }
 

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_version_cannot_leave_its_place_in_the_path() {
-        let which = Reference { id: "app".into(), pin: Pin::Current, region: None };
+        let which = Reference { id: "app".into(), pin: Pin::Current, region: None, variable: None };
         for good in ["1", "42", "prod-alias_2"] {
             assert_eq!(check_version(&which, good), Ok(()), "{good}");
         }

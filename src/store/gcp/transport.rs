@@ -13,7 +13,8 @@ use google_cloud_gax::options::RequestOptions;
 use google_cloud_gax::response::Response;
 use google_cloud_secretmanager_v1::model::{
     AccessSecretVersionRequest, AccessSecretVersionResponse, AddSecretVersionRequest, CreateSecretRequest,
-    ListSecretVersionsRequest, ListSecretVersionsResponse, Secret, SecretVersion,
+    ListSecretVersionsRequest, ListSecretVersionsResponse, ListSecretsRequest, ListSecretsResponse, Secret,
+    SecretVersion,
 };
 use google_cloud_secretmanager_v1::stub::SecretManagerService;
 use http::Method;
@@ -162,11 +163,16 @@ impl SecretManagerService for Transport {
         request: ListSecretVersionsRequest,
         _: RequestOptions,
     ) -> Result<Response<ListSecretVersionsResponse>> {
-        let mut tail = format!("/versions?pageSize={}", request.page_size);
-        if !request.page_token.is_empty() {
-            tail.push_str("&pageToken=");
-            tail.push_str(&escaped(&request.page_token));
-        }
+        let tail = format!("/versions{}", page(request.page_size, &request.page_token, ""));
+        self.get(&request.parent, tail).await
+    }
+
+    async fn list_secrets(
+        &self,
+        request: ListSecretsRequest,
+        _: RequestOptions,
+    ) -> Result<Response<ListSecretsResponse>> {
+        let tail = format!("/secrets{}", page(request.page_size, &request.page_token, &request.filter));
         self.get(&request.parent, tail).await
     }
 
@@ -186,6 +192,17 @@ impl SecretManagerService for Transport {
         let parent = std::mem::take(&mut request.parent);
         self.post((&parent, ":addVersion".to_owned()), &request, false).await
     }
+}
+
+/// The query for one page of a list.
+fn page(size: i32, token: &str, filter: &str) -> String {
+    let mut query = format!("?pageSize={size}");
+    for (name, value) in [("pageToken", token), ("filter", filter)] {
+        if !value.is_empty() {
+            query.push_str(&format!("&{name}={}", escaped(value)));
+        }
+    }
+    query
 }
 
 /// The location in a resource name, for a regional secret.
@@ -309,6 +326,8 @@ mod tests {
 
     #[test]
     fn a_query_is_escaped() {
+        assert_eq!(page(250, "", ""), "?pageSize=250");
+        assert_eq!(page(1, "a b", "name:app-"), "?pageSize=1&pageToken=a%20b&filter=name%3Aapp-");
         assert_eq!(escaped("aZ0-._~"), "aZ0-._~");
         assert_eq!(escaped("a=b&c/+ü"), "a%3Db%26c%2F%2B%C3%BC");
     }

@@ -23,6 +23,8 @@ pub(super) enum Operation {
     Create,
     /// Looking which versions there are.
     List,
+    /// Looking which secrets there are.
+    ListSecrets,
 }
 
 impl Operation {
@@ -32,6 +34,7 @@ impl Operation {
             Self::Add => "AddSecretVersion",
             Self::Create => "CreateSecret",
             Self::List => "ListSecretVersions",
+            Self::ListSecrets => "ListSecrets",
         }
     }
 
@@ -43,6 +46,7 @@ impl Operation {
             Self::Add => ("secretmanager.versions.add", "roles/secretmanager.secretVersionAdder"),
             Self::Create => ("secretmanager.secrets.create", "roles/secretmanager.admin"),
             Self::List => ("secretmanager.versions.list", "roles/secretmanager.viewer"),
+            Self::ListSecrets => ("secretmanager.secrets.list", "roles/secretmanager.viewer"),
         }
     }
 }
@@ -243,6 +247,11 @@ impl Trouble {
                          project to {who}",
                         name.secret
                     ),
+                    Operation::ListSecrets => {
+                        format!(
+                            "a pattern lists the secrets of a project: grant `{role}` on the project to the identity of this run"
+                        )
+                    }
                     Operation::List => format!(
                         "its newest version is disabled or destroyed, so an older one is looked for: {grant}, or name a \
                          version"
@@ -258,7 +267,7 @@ impl Trouble {
         let name = &self.name;
         let what = match (&self.version, self.operation) {
             (Some(version), _) => format!("the secret `{name}` does not exist, or has no version `{version}`"),
-            (None, Operation::Create) => format!("the project of `{name}` does not exist"),
+            (None, Operation::Create | Operation::ListSecrets) => format!("the project of `{name}` does not exist"),
             (None, _) => format!("the secret `{name}` does not exist"),
         };
         Failure::new(Kind::NotFound, what).help("check its name, the project, and the location of a regional secret")
@@ -364,6 +373,7 @@ mod tests {
                 "gcloud secrets create app --project=fake-project",
             ),
             (Operation::List, 403, "PERMISSION_DENIED", "", Kind::Denied, "roles/secretmanager.viewer"),
+            (Operation::ListSecrets, 403, "PERMISSION_DENIED", "", Kind::Denied, "on the project"),
             (Operation::Access, 403, "PERMISSION_DENIED", "SERVICE_DISABLED", Kind::Denied, "gcloud services enable"),
             (Operation::Access, 403, "PERMISSION_DENIED", "CONSUMER_INVALID", Kind::Denied, "display name"),
             (

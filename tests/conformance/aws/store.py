@@ -31,6 +31,10 @@ class AwsStore:
     def make(self):
         return f"conformance/{uuid.uuid4()}"
 
+    @staticmethod
+    def secret(base, variable):
+        return base + variable
+
     def seed(self, name, payload):
         value = {"SecretBinary" if isinstance(payload, bytes) else "SecretString": payload}
         try:

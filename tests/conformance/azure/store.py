@@ -32,6 +32,10 @@ class AzureStore:
     def make(self):
         return f"conformance-{uuid.uuid4()}"
 
+    @staticmethod
+    def secret(base, variable):
+        return base + variable.replace("_", "-")
+
     def seed(self, name, payload, **properties):
         """`properties` are those of `set_secret`: content_type, tags, enabled, not_before, expires_on."""
         try:

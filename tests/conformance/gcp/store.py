@@ -31,6 +31,10 @@ class GcpStore:
     def path(name):
         return f"{PARENT}/secrets/{name}"
 
+    @staticmethod
+    def secret(base, variable):
+        return base + variable
+
     def seed(self, name, payload):
         data = payload if isinstance(payload, bytes) else payload.encode()
         adding = {"parent": self.path(name), "payload": {"data": data}}

@@ -151,6 +151,16 @@ impl Handle<SecretsManager> {
         self.service().state.find(REGION, name).is_some_and(|secret| secret.deleted.is_some())
     }
 
+    /// Lets nobody read the value of a secret any more, alone or in a batch.
+    pub fn deny(&self, name: &str) {
+        self.service().state.denied.insert(name.to_owned());
+    }
+
+    /// Lets the second page of every list lead to itself.
+    pub fn never_end_lists(&self) {
+        self.service().state.endless = true;
+    }
+
     /// The most items that a list call returns at once, to see whether every page is read.
     pub fn page_size(&self, items: usize) {
         self.service().state.page = items.max(1);

@@ -186,6 +186,16 @@ impl Handle<KeyVault> {
         self.service().vault.freeze(seconds_since_1970);
     }
 
+    /// Lets the links to further pages lead elsewhere.
+    pub fn links_lead_to(&self, url: &str) {
+        self.service().vault.links = Some(url.to_owned());
+    }
+
+    /// Lets the second page of every list lead to itself.
+    pub fn never_end_lists(&self) {
+        self.service().vault.endless = true;
+    }
+
     /// The most items that a list call returns at once, to see whether every page is read.
     pub fn page_size(&self, items: usize) {
         self.service().vault.page = items.max(1);

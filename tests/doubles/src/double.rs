@@ -93,13 +93,24 @@ impl From<usize> for When {
 /// A thing that happens at certain calls; `*` is every operation.
 struct Rule<T> {
     operation: String,
+    /// What the request's target or body must hold; empty for any request.
+    part: String,
     when: When,
     thing: T,
 }
 
 /// The first thing that is due at the nth call of an operation; uses one of a [`When::Next`] up.
-fn due<T: Clone>(rules: &mut [Rule<T>], operation: &str, of_operation: usize, of_all: usize) -> Option<T> {
+fn due<T: Clone>(
+    rules: &mut [Rule<T>],
+    operation: &str,
+    request: &Request,
+    of_operation: usize,
+    of_all: usize,
+) -> Option<T> {
     for rule in rules {
+        if !request.target.contains(&rule.part) && !request.body.contains(&rule.part) {
+            continue;
+        }
         let nth = match rule.operation.as_str() {
             "*" => of_all,
             name if name == operation => of_operation,
@@ -181,13 +192,20 @@ impl<S: Service> Handle<S> {
 
     /// Lets calls of an operation (`*`: of any) fail. Of several faults that are due, the one arranged first happens.
     pub fn fail(&self, operation: &str, when: impl Into<When>, fault: Fault) {
-        self.desk().faults.push(Rule { operation: operation.to_owned(), when: when.into(), thing: fault });
+        self.fail_for(operation, "", when, fault);
+    }
+
+    /// As [`Handle::fail`], of the requests alone whose target or body holds this part, such as a secret's name.
+    pub fn fail_for(&self, operation: &str, part: &str, when: impl Into<When>, fault: Fault) {
+        let (operation, part, when) = (operation.to_owned(), part.to_owned(), when.into());
+        self.desk().faults.push(Rule { operation, part, when, thing: fault });
     }
 
     /// Runs the closure before a call is answered (or fails), for instance to write what a foreign writer would, or to
     /// tell the test that this moment has come. Only the call that it precedes waits for it.
     pub fn on(&self, operation: &str, when: impl Into<When>, hook: impl Fn(&Self) + Send + Sync + 'static) {
-        self.desk().hooks.push(Rule { operation: operation.to_owned(), when: when.into(), thing: Arc::new(hook) });
+        let (operation, part, when) = (operation.to_owned(), String::new(), when.into());
+        self.desk().hooks.push(Rule { operation, part, when, thing: Arc::new(hook) });
     }
 
     /// The service's state, for seeding and reading.
@@ -214,7 +232,8 @@ impl<S: Service> Handle<S> {
             let all = desk.calls.len();
             let count = desk.counts.entry(operation.clone()).or_default();
             *count += 1;
-            (due(&mut desk.hooks, &operation, *count, all), due(&mut desk.faults, &operation, *count, all))
+            let hook = due(&mut desk.hooks, &operation, &request, *count, all);
+            (hook, due(&mut desk.faults, &operation, &request, *count, all))
         };
         // With nothing locked, so that the hook may seed, read, and even call the double.
         if let Some(hook) = hook {

@@ -143,6 +143,11 @@ impl Handle<SecretManager> {
         self.service().0.projects.push((id.to_owned(), number.to_owned()));
     }
 
+    /// Lets the second page of every list lead to itself.
+    pub fn never_end_lists(&self) {
+        self.service().0.endless = true;
+    }
+
     /// The most items that a list call returns at once, to see whether every page is read.
     pub fn page_size(&self, items: usize) {
         self.service().0.page = items.max(1);

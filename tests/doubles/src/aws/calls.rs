@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::ACCOUNT;
 use super::fields::{invalid, label, payload, secret_id, stages, text, token};
 use super::state::{Caller, MAX_LABELS, Payload, Refusal, Secret, State, Version, now};
 
@@ -39,7 +40,22 @@ impl State {
     }
 
     fn get(&self, region: &str, body: &Value) -> Answer {
-        value_of(self.known(region, body)?, text(body, "VersionId")?, text(body, "VersionStage")?)
+        let secret = self.known(region, body)?;
+        self.readable(secret)?;
+        value_of(secret, text(body, "VersionId")?, text(body, "VersionStage")?)
+    }
+
+    /// Refuses the value of a secret that nobody may read.
+    pub(super) fn readable(&self, secret: &Secret) -> Result<(), Refusal> {
+        if !self.denied.contains(&secret.name) {
+            return Ok(());
+        }
+        let message = format!(
+            "User: arn:aws:iam::{ACCOUNT}:user/pipeline is not authorized to perform: secretsmanager:GetSecretValue on \
+             resource: {} because no identity-based policy allows the secretsmanager:GetSecretValue action",
+            secret.arn
+        );
+        Err(Refusal::new("AccessDeniedException", message))
     }
 
     fn put(&mut self, region: &str, body: &Value) -> Answer {

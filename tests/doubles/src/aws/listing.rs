@@ -66,6 +66,7 @@ impl State {
         let wanted = page["Ids"].take();
         for id in wanted.as_array().into_iter().flatten().filter_map(Value::as_str) {
             let found = self.find(region, id).ok_or_else(Refusal::not_found);
+            let found = found.and_then(|secret| self.readable(secret).map(|()| secret));
             match found.and_then(|secret| value_of(secret, None, None)) {
                 Ok(value) => values.push(value),
                 Err(e) => errors.push(json!({ "SecretId": id, "ErrorCode": e.code, "Message": e.message })),
@@ -92,7 +93,7 @@ impl State {
         let end = items.len().min(start + wanted.min(self.page));
         let mut page = json!({ field: items.get(start..end).ok_or_else(wrong)? });
         if end < items.len() {
-            page["NextToken"] = json!(format!("page-{end}"));
+            page["NextToken"] = json!(format!("page-{}", if self.endless { self.page } else { end }));
         }
         Ok(page)
     }

@@ -1,6 +1,6 @@
 //! Secrets, their versions, and the staging labels on them: the rules that hold whoever writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
@@ -136,11 +136,15 @@ pub struct State {
     secrets: BTreeMap<(String, String), Secret>,
     /// The most items of one page.
     pub page: usize,
+    /// Whether the second page of every list leads to itself.
+    pub endless: bool,
+    /// The names of secrets whose values nobody may read.
+    pub denied: BTreeSet<String>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { secrets: BTreeMap::new(), page: 100 }
+        Self { secrets: BTreeMap::new(), page: 100, endless: false, denied: BTreeSet::new() }
     }
 }
 

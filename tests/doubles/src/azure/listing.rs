@@ -61,7 +61,9 @@ fn page(state: &State, base: &str, path: &str, items: Vec<Value>, request: &Requ
     let more = items.len() > start + size;
     let version = query(request, "api-version").unwrap_or_default();
     let next = more.then(|| {
-        let token = URL_SAFE_NO_PAD.encode(format!("{{\"start\":{}}}", start + size));
+        let base = state.links.as_deref().unwrap_or(base);
+        let begin = if state.endless { size } else { start + size };
+        let token = URL_SAFE_NO_PAD.encode(format!("{{\"start\":{begin}}}"));
         format!("{base}/{path}?api-version={version}&$skiptoken={token}&maxresults={size}")
     });
     let shown: Vec<Value> = items.into_iter().skip(start).take(size).collect();

@@ -136,6 +136,10 @@ pub struct State {
     frozen: Option<u64>,
     /// The most items of one page; Key Vault's own maximum is 25.
     pub page: usize,
+    /// Where the links to further pages lead, in place of this vault.
+    pub links: Option<String>,
+    /// Whether the second page of every list leads to itself.
+    pub endless: bool,
     pub deletion: Lag,
     pub recovery: (Lag, Lag),
     /// How long a caller's write keeps the secret busy.
@@ -151,6 +155,8 @@ impl Default for State {
             secrets: BTreeMap::new(),
             frozen: None,
             page: 25,
+            endless: false,
+            links: None,
             deletion: Lag::None,
             recovery: (Lag::None, Lag::None),
             write_takes: Duration::ZERO,

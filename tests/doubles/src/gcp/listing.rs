@@ -60,7 +60,7 @@ impl State {
             answer["totalSize"] = json!(items.len());
         }
         if end < items.len() {
-            answer["nextPageToken"] = json!(format!("page-{end}"));
+            answer["nextPageToken"] = json!(format!("page-{}", if self.endless { size } else { end }));
         }
         Ok(answer)
     }

@@ -145,6 +145,8 @@ pub struct State {
     pub page: usize,
     /// Who may log in.
     pub logins: Logins,
+    /// Whether the second page of every list leads to itself.
+    pub endless: bool,
 }
 
 impl Default for State {
@@ -155,6 +157,7 @@ impl Default for State {
             enabled: true,
             page: 25_000,
             logins: Logins::default(),
+            endless: false,
         }
     }
 }
