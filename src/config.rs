@@ -20,7 +20,7 @@ use crate::error::{Failure, Kind, Problem};
 use crate::plan::Scope;
 use crate::reference::{self, Entry, Provider, Reference};
 use crate::secret::{Key, Secret};
-use reader::{Reader, unknown_inputs};
+use reader::{Reader, list, unknown_inputs};
 use registry::{INPUTS, Raw};
 
 /// The process environment, as `main` found it. Blank means unset.
@@ -262,6 +262,20 @@ impl Reader<'_> {
         entries
     }
 
+    /// Who will read the file, each once; the first one is whose form it has.
+    fn dialects(&mut self, text: Option<&str>) -> Vec<Dialect> {
+        let words: Vec<_> = Dialect::ALL.iter().map(|dialect| (dialect.name(), *dialect)).collect();
+        let mut dialects = Vec::new();
+        for word in list(text.or(Some(Dialect::Portable.name()))) {
+            let dialect = self.choice("dialect", Some(word), &words, None);
+            dialects.extend(dialect.filter(|dialect| !dialects.contains(dialect)));
+        }
+        if dialects.is_empty() && self.problems.is_empty() {
+            self.problem("dialect", "names no dialect", "give one or several, in lines or commas");
+        }
+        dialects
+    }
+
     /// An input that only some modes have.
     fn only(&mut self, name: &str, given: bool, mode: Option<Mode>, modes: &[Mode], words: &str) {
         if let Some(mode) = mode
@@ -291,8 +305,7 @@ impl Reader<'_> {
             self.choice("on_collision", raw.on_collision.as_deref(), &[("error", false), ("last", true)], Some(false));
         let safe =
             self.choice("concurrency", raw.concurrency.as_deref(), &[("safe", true), ("none", false)], Some(true));
-        let dialect =
-            self.choice("dialect", raw.dialect.as_deref(), &[("portable", Dialect::Portable)], Some(Dialect::Portable));
+        let dialects = self.dialects(raw.dialect.as_deref());
         let include = raw.include.as_deref().map(|text| self.globs("include", Some(text)));
         let scope = Scope { include, exclude: self.globs("exclude", raw.exclude.as_deref()) };
         let shape = Shape {
@@ -392,7 +405,7 @@ impl Reader<'_> {
             fail_on_drift,
             outputs,
             export_env,
-            dialects: dialect.into_iter().collect(),
+            dialects,
             unmasked,
             min_mask_length: min_mask_length as usize,
             outputs_file: raw.outputs_file.clone(),

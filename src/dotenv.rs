@@ -3,9 +3,12 @@
 //!
 //! The grammar: an optional byte order mark; lines that end in LF or CRLF; blank lines and `#` comments, which may hold any
 //! bytes; `[export ]KEY[ ]=[ ]VALUE[ # comment]`, where `VALUE` is bare or quoted and quoted values may span lines. A CRLF
-//! within quotes reads as LF, as most readers have it. A line that is neither is a fault: nothing is skipped.
+//! within quotes reads as LF, as most readers have it. A line that is neither is a fault: nothing is skipped. That is the
+//! portable dialect; the others take from it, or add, what their readers do, and `dialect` says what.
 
+mod advice;
 mod dialect;
+mod fault;
 mod readers;
 mod report;
 mod scan;
@@ -20,7 +23,7 @@ use secrecy::{ExposeSecret, SecretBox};
 
 pub use dialect::Dialect;
 use dialect::{Place, Table};
-use scan::{Entry, LONGEST};
+use scan::Entry;
 
 use crate::secret::{Key, Secret, Variables};
 
@@ -106,7 +109,9 @@ impl Document {
     /// Every broken line, up to a thousand. After a quote that is never closed nothing more is looked at.
     pub fn parse(bytes: Vec<u8>, dialects: &[Dialect]) -> Result<Self, Vec<Fault>> {
         let mut document = Self::new(bytes, scan::Scan::default(), dialects);
-        document.scan = scan::scan(document.bytes(), document.table())?;
+        let table = document.table();
+        document.scan =
+            scan::scan(document.bytes(), table).map_err(|faults| advice::others(faults, document.bytes(), table))?;
         Ok(document)
     }
 
@@ -192,7 +197,9 @@ impl Document {
     #[must_use]
     pub fn tokens(&self, key: &Key) -> Option<Vec<Secret>> {
         let lines = self.lines_of(key);
-        let tokens: Vec<Secret> = lines.iter().map(|line| Secret::from(dialect::inner(line.token))).collect();
+        let raw = self.table().line.raw;
+        let text = |token| if raw { token } else { dialect::inner(token) };
+        let tokens: Vec<Secret> = lines.iter().map(|line| Secret::from(text(line.token))).collect();
         (!tokens.is_empty()).then_some(tokens)
     }
 
@@ -228,16 +235,20 @@ impl Document {
         if lines.last().is_some_and(|line| self.decode(line.token) == value) {
             return Ok(Vec::new());
         }
-        if key.as_str().len() + 1 + value.len() > LONGEST {
-            return Err(Unwritable {
-                key: key.clone(),
-                what: format!("{key} takes more than the {LONGEST} bytes that an environment variable can have"),
-                help: "shorten the value, or leave the variable out with `exclude`".to_owned(),
-            });
+        let unwritable = |what| Unwritable { key: key.clone(), what, help: advice::alternatives(key, value) };
+        for table in self.dialects.iter().map(|dialect| dialect.table()) {
+            if key.as_str().len() + 1 + value.len() > table.line.longest {
+                return Err(unwritable(fault::too_long(key.as_str(), table)));
+            }
+            let nameless = (table.nameless)(key.as_str());
+            if !nameless.is_empty() {
+                let what = format!("{key} is a name that {} keep to themselves", report::listed(nameless));
+                return Err(unwritable(what));
+            }
         }
-        let token = |place: &Place<'_>| match dialect::choose(&self.dialects, value, place) {
-            Ok(token) => Ok(Secret::from(token)),
-            Err(refusal) => Err(unwritable(key, value, &refusal)),
+        let token = |place: &Place<'_>| {
+            let chosen = dialect::choose(&self.dialects, value, place);
+            chosen.map(Secret::from).map_err(|refusal| unwritable(advice::refused(key, &refusal)))
         };
         if lines.iter().all(|line| line.entry.is_none()) {
             return Ok(vec![(None, token(&Place::default())?)]);
@@ -301,23 +312,8 @@ impl Document {
 
     /// What most lines end with.
     fn line_end(&self) -> &'static [u8] {
-        if self.scan.crlf > self.scan.lf { b"\r\n" } else { b"\n" }
+        if self.scan.crlf > self.scan.lf && self.table().line.windows { b"\r\n" } else { b"\n" }
     }
-}
-
-fn unwritable(key: &Key, value: &str, refusal: &dialect::Refusal) -> Unwritable {
-    let what = if refusal.readers.is_empty() {
-        format!("the value of {key} holds {}", refusal.holds)
-    } else {
-        format!("the value of {key} holds {}, which {} would misread", refusal.holds, report::listed(refusal.readers))
-    };
-    let carriers = dialect::carriers(value);
-    let help = if carriers.is_empty() {
-        "change the value, or leave the variable out with `exclude`".to_owned()
-    } else {
-        format!("a file for fewer readers can carry it: dialect {}", carriers.join(" or "))
-    };
-    Unwritable { key: key.clone(), what, help }
 }
 
 impl fmt::Debug for Document {

@@ -72,7 +72,7 @@ inputs! {
     fail_on_drift "true" plain "`check`: end with exit code 6 on any difference."
     outputs "false" plain "`pull`: every variable becomes a masked step output (GitHub)."
     export_env "false" plain "`pull`: every variable reaches the environment of later steps (GitHub)."
-    dialect "portable" plain "Who reads the file: `portable`, every reader with quotes."
+    dialect "portable" plain "Who reads the file, which decides how values are quoted: `portable` (every reader with quotes), `docker`, `shell`, `compose`, `python`, `node` or `next`. Several, in lines or commas: a form that all of them read. See docs/dotenv.md."
     unmasked_keys "" plain "Globs of names that are no secrets, such as `LOG_LEVEL` or `*_PORT`."
     min_mask_length "4" plain "Shorter values are not masked, because a mask on them would shred the log."
     outputs_file "" plain "Elsewhere than on GitHub: a file for the outputs without values, in the form of GitLab's dotenv report."

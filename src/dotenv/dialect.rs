@@ -1,10 +1,20 @@
 //! How values are written and read: one table per dialect, the same table for both directions, so that a file that we
 //! wrote never differs from its secret.
 
+mod compose;
+mod docker;
+mod node;
+mod portable;
+mod python;
+mod shell;
+mod token;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::readers::{self, Look, QUOTING, Readers};
+use super::readers::{self, Readers};
+use super::scan::LONGEST;
+use crate::secret::Key;
 
 /// Who will read the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,11 +22,24 @@ pub enum Dialect {
     /// Every reader that understands quotes: dotenv libraries, systemd, shells. Bare, else `"verbatim"`, else
     /// `'verbatim'`; an escape is never written.
     Portable,
+    /// `--env-file` of docker and podman, `kubectl --from-env-file`: the rest of the line, never quoted.
+    Docker,
+    /// Shells that source the file, and systemd: bare or `'…'`, with a `'` as `'"'"'`.
+    Shell,
+    /// docker compose: bare or `"…"` with `\\ \" \$ \n \r`.
+    Compose,
+    /// python-dotenv and what is built on it: bare or `'…'` with `\\ \'`.
+    Python,
+    /// npm dotenv, `node --env-file`, deno: bare, else the first of `'`, backtick and `"` that the value lacks.
+    Node,
+    /// Next, Vite, dotenv-expand: as [`Dialect::Node`], with `$` as `\$`.
+    Next,
 }
 
 impl Dialect {
     /// Every dialect there is.
-    pub const ALL: &'static [Self] = &[Self::Portable];
+    pub const ALL: &'static [Self] =
+        &[Self::Portable, Self::Docker, Self::Shell, Self::Compose, Self::Python, Self::Node, Self::Next];
 
     /// The dialect with this name.
     #[must_use]
@@ -32,7 +55,13 @@ impl Dialect {
 
     pub(super) fn table(self) -> &'static Table {
         match self {
-            Self::Portable => &PORTABLE,
+            Self::Portable => &portable::TABLE,
+            Self::Docker => &docker::TABLE,
+            Self::Shell => &shell::TABLE,
+            Self::Compose => &compose::TABLE,
+            Self::Python => &python::TABLE,
+            Self::Node => &node::TABLE,
+            Self::Next => &node::NEXT,
         }
     }
 }
@@ -76,19 +105,86 @@ pub(super) struct Extent {
     pub rest: usize,
 }
 
+/// A quote that is never closed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Open {
+    pub quote: char,
+    /// Whether the value starts with it.
+    pub first: bool,
+}
+
+/// What may stand around a token.
+pub(super) struct Line {
+    /// `export ` before the name, and blanks around the `=`.
+    pub export: bool,
+    pub spaced: bool,
+    /// A byte order mark, and CRLF line ends.
+    pub windows: bool,
+    /// Quotes are data, and so is a carriage return within a value.
+    pub raw: bool,
+    /// The most bytes of `KEY=VALUE`.
+    pub longest: usize,
+}
+
+/// What most readers take.
+const USUAL: Line = Line { export: true, spaced: true, windows: true, raw: false, longest: LONGEST };
+
 /// What a dialect is. Adding a dialect is adding one of these.
 pub(super) struct Table {
     pub name: &'static str,
     /// Whom its tokens are for.
-    readers: Readers,
+    pub readers: Readers,
+    /// Those of them whose different reading of a line is worth a warning.
+    pub watched: Readers,
+    pub line: Line,
     /// The forms it writes, the best first.
     writes: &'static [Style],
-    /// Finds the value that starts at an offset (directly after the `=`); `None` where its quote is never closed.
-    pub extent: fn(&[u8], usize) -> Option<Extent>,
+    /// Finds the value that starts at an offset (directly after the `=`).
+    pub extent: fn(&[u8], usize) -> Result<Extent, Open>,
+    /// Why the readers do more with a token than to decode it, as the end of "the value …".
+    pub unreadable: fn(&str) -> Option<&'static str>,
     /// The value of a token.
     pub decode: fn(&str) -> Cow<'_, str>,
+    /// A value in one form, whether or not that carries it.
+    quote: fn(Style, &str) -> String,
     /// The best token of a value, for the start of an otherwise empty line.
     encode: fn(&str) -> Result<String, Refusal>,
+    /// The readers that may not get this value from this token, which decodes to it; other lines of the file may hold
+    /// anything.
+    pub missed: fn(&str, &str) -> Readers,
+    /// The readers that cannot have a variable of this name.
+    pub nameless: fn(&str) -> Readers,
+}
+
+impl Table {
+    /// The value of a whole token; `None` where the readers take it for something else.
+    pub(super) fn reads<'a>(&self, token: &'a str) -> Option<Cow<'a, str>> {
+        let line = format!("={token}");
+        let Extent { token: found, rest } = (self.extent)(line.as_bytes(), 1).ok()?;
+        let broken = !self.line.raw && Style::of(token) == Style::Bare && token.contains('\r');
+        let whole = found == (1..line.len()) && rest == line.len() && !broken;
+        (whole && (self.unreadable)(token).is_none()).then(|| (self.decode)(token))
+    }
+
+    /// Whether nobody among its readers gets another value from this token.
+    fn carries(&self, token: &str, value: &str) -> bool {
+        self.missing(token, value).is_empty()
+    }
+
+    /// The readers that may get another value from this token, as [`Table::missed`], and all where it is no token.
+    pub(super) fn missing(&self, token: &str, value: &str) -> Readers {
+        if self.reads(token).is_some_and(|read| read == value) { (self.missed)(token, value) } else { self.readers }
+    }
+
+    /// The first form that carries a value: bare where nobody at all minds, quoted, or bare after all.
+    fn first(&self, value: &str) -> Option<String> {
+        if token::plain(value) && self.carries(value, value) {
+            return Some(value.to_owned());
+        }
+        let quoted = self.writes.iter().filter(|style| **style != Style::Bare);
+        let mut forms = quoted.chain(&[Style::Bare]).map(|style| (self.quote)(*style, value));
+        forms.find(|token| self.carries(token, value))
+    }
 }
 
 /// Why a dialect cannot carry a value.
@@ -114,41 +210,45 @@ pub(super) struct Place<'a> {
 /// The token for a value: the quoting that stands there where that is no worse, else the first dialect's own choice, else
 /// any form that all dialects read exactly and the line lets stand.
 pub(super) fn choose(dialects: &[Dialect], value: &str, place: &Place<'_>) -> Result<String, Refusal> {
+    let tables = || dialects.iter().map(|dialect| dialect.table());
     let first = dialects.first().copied().unwrap_or(Dialect::Portable).table();
+    let now = place.now.filter(|_| !first.line.raw).map(Style::of);
     let mut candidates = Vec::new();
-    let now = place.now.map(Style::of);
-    candidates.extend(now.filter(|style| first.writes.contains(style)).map(|style| style.around(value)));
-    let mut forms: Vec<Style> = Vec::new();
-    for table in dialects.iter().map(|dialect| dialect.table()) {
+    let stays = now.filter(|style| first.name != portable::TABLE.name || first.writes.contains(style));
+    candidates.extend(stays.map(|style| (first.quote)(style, value)));
+    for table in tables() {
         candidates.push((table.encode)(value)?);
-        forms.extend(table.writes);
     }
-    candidates.extend(forms.iter().map(|style| style.around(value)));
-    let good = |token: &String| {
-        fits(first, token, value, place) && dialects.iter().all(|d| accepts(d.table(), token, value, now))
-    };
-    candidates.into_iter().find(good).ok_or(Refusal {
+    for table in tables() {
+        candidates.extend(table.writes.iter().map(|style| (table.quote)(*style, value)));
+    }
+    let verbatim = [Style::Bare, Style::Single, Style::Double, Style::Backtick].map(|style| style.around(value));
+    candidates.extend(verbatim.into_iter().filter(|_| dialects.len() > 1));
+    let good = |token: &&String| fits(first, token, value, place) && tables().all(|t| accepts(t, token, value, now));
+    if let Some(token) = candidates.iter().find(good) {
+        return Ok(token.clone());
+    }
+    let missing = |token: &String| tables().fold(Readers::NONE, |all, t| all.and(t.missing(token, value)));
+    let readers = candidates.iter().map(missing).filter(|readers| !readers.is_empty()).min_by_key(|r| r.count());
+    Err(Refusal {
         holds: "characters that no one form carries to the readers of all chosen dialects",
-        readers: dialects.iter().fold(Readers::NONE, |all, d| all.and(d.table().readers)),
+        readers: readers.unwrap_or(first.readers),
     })
 }
 
 /// Whether a token serves the readers of a dialect as well as the dialect's own choice does. Who cannot read the quotes
 /// that stand there now is no reader of this variable, and does not count when they stay.
 fn accepts(table: &Table, token: &str, value: &str, now: Option<Style>) -> bool {
-    if (table.decode)(token) != value {
+    if table.reads(token).is_none_or(|read| read != value) {
         return false;
     }
-    let style = Style::of(token);
-    let missed = |token: &str| {
-        let look = Look { style: Style::of(token), raw: inner(token), value, size: 0 };
-        readers::misreaders(&look).only(table.readers)
-    };
     let lost = match now {
-        Some(now) if now == style => readers::misreaders(&Look { style, raw: "", value: "", size: 0 }),
+        Some(style) if table.name == portable::TABLE.name && style == Style::of(token) => readers::strangers(style),
         _ => Readers::NONE,
     };
-    (table.encode)(value).is_ok_and(|own| own == token || missed(token).without(lost).within(missed(&own)))
+    let missed = (table.missed)(token, value).without(lost);
+    missed.is_empty()
+        || (table.encode)(value).is_ok_and(|own| own == token || missed.within((table.missed)(&own, value)))
 }
 
 /// Whether the line, with this token in it, gives this value back.
@@ -161,15 +261,20 @@ fn fits(table: &Table, token: &str, value: &str, place: &Place<'_>) -> bool {
     line.extend(if place.spaced { b"= ".as_slice() } else { b"=" });
     line.extend(token.as_bytes());
     line.extend(place.after);
-    let Some(Extent { token, rest }) = (table.extent)(&line, 1) else { return false };
+    let Ok(Extent { token, rest }) = (table.extent)(&line, 1) else { return false };
     let read = line.get(token).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let followed = line.get(rest).is_none_or(|b| *b == b'#');
     followed && read.is_some_and(|token| (table.decode)(token) == value)
 }
 
-/// The dialects that carry a value.
-pub(super) fn carriers(value: &str) -> Vec<&'static str> {
-    Dialect::ALL.iter().filter(|d| (d.table().encode)(value).is_ok()).map(|d| d.name()).collect()
+/// The dialects that carry a variable.
+pub(super) fn carriers(key: &Key, value: &str) -> Vec<&'static str> {
+    let carries = |table: &&Table| {
+        (table.nameless)(key.as_str()).is_empty()
+            && key.as_str().len() + 1 + value.len() <= table.line.longest
+            && (table.encode)(value).is_ok()
+    };
+    Dialect::ALL.iter().map(|dialect| dialect.table()).filter(carries).map(|table| table.name).collect()
 }
 
 /// The text between the quotes.
@@ -180,149 +285,10 @@ pub(super) fn inner(token: &str) -> &str {
     }
 }
 
-static PORTABLE: Table = Table {
-    name: "portable",
-    readers: QUOTING,
-    writes: &[Style::Bare, Style::Double, Style::Single],
-    extent: portable::extent,
-    decode: portable::decode,
-    encode: portable::encode,
-};
-
-mod portable {
-    use super::*;
-
-    fn is_blank(byte: &u8) -> bool {
-        matches!(byte, b' ' | b'\t')
-    }
-
-    /// Bare to the end of the line or a ` #`, trimmed; or quoted, over as many lines as it takes.
-    pub(super) fn extent(source: &[u8], after_equals: usize) -> Option<Extent> {
-        let blanks = |from: usize| source.iter().skip(from).take_while(|b| is_blank(b)).count();
-        let start = after_equals + blanks(after_equals);
-        let quote = match source.get(start) {
-            Some(quote @ (b'\'' | b'"' | b'`')) => *quote,
-            _ => return Some(bare(source, after_equals, start)),
-        };
-        let mut body = source.iter().enumerate().skip(start + 1);
-        let close = loop {
-            match body.next()? {
-                (_, b'\\') if quote == b'"' => body.next().map(|_| ())?,
-                (i, byte) if *byte == quote => break i,
-                _ => {}
-            }
-        };
-        Some(Extent { token: start..close + 1, rest: close + 1 + blanks(close + 1) })
-    }
-
-    fn bare(source: &[u8], after_equals: usize, start: usize) -> Extent {
-        let line = source.get(start..).unwrap_or_default();
-        let mut blank_before = start > after_equals;
-        let mut length = 0;
-        let mut rest = line.len();
-        for (i, byte) in line.iter().enumerate() {
-            let ends = match byte {
-                b'\n' => true,
-                b'\r' => line.get(i + 1) == Some(&b'\n'),
-                b'#' => blank_before,
-                _ => false,
-            };
-            if ends {
-                rest = i;
-                break;
-            }
-            blank_before = is_blank(byte);
-            if !blank_before {
-                length = i + 1;
-            }
-        }
-        let token = if length == 0 { after_equals..after_equals } else { start..start + length };
-        Extent { token, rest: start + rest }
-    }
-
-    /// `'…'` and backticks verbatim; in `"…"` the escapes `\n \r \t \\ \" \$`, any other backslash stays. A CRLF inside
-    /// quotes reads as LF, as 18 of 33 readers have it.
-    pub(super) fn decode(token: &str) -> Cow<'_, str> {
-        let raw = inner(token);
-        match Style::of(token) {
-            Style::Bare => Cow::Borrowed(token),
-            Style::Double if raw.contains('\\') => Cow::Owned(unescape(raw)),
-            _ if raw.contains("\r\n") => Cow::Owned(raw.replace("\r\n", "\n")),
-            _ => Cow::Borrowed(raw),
-        }
-    }
-
-    fn unescape(raw: &str) -> String {
-        let mut value = String::with_capacity(raw.len());
-        let mut chars = raw.chars().peekable();
-        while let Some(c) = chars.next() {
-            let escaped = match (c, chars.peek()) {
-                ('\\', Some('n')) => '\n',
-                ('\\', Some('r')) => '\r',
-                ('\\', Some('t')) => '\t',
-                ('\\', Some(same @ ('\\' | '"' | '$'))) => *same,
-                ('\r', Some('\n')) => continue,
-                _ => {
-                    value.push(c);
-                    continue;
-                }
-            };
-            value.push(escaped);
-            chars.next();
-        }
-        value
-    }
-
-    /// Bare, else `"verbatim"`, else `'verbatim'`: of 23 forms, none is read exactly by more readers.
-    pub(super) fn encode(value: &str) -> Result<String, Refusal> {
-        if value.contains('\0') {
-            return Err(Refusal {
-                holds: "a NUL byte, which no environment variable can hold",
-                readers: Readers::NONE,
-            });
-        }
-        if bare_ok(value) {
-            return Ok(value.to_owned());
-        }
-        let refuse = |holds, token: String| {
-            let look = Look { style: Style::of(&token), raw: inner(&token), value, size: 0 };
-            Err(Refusal { holds, readers: readers::misreaders(&look).only(QUOTING) })
-        };
-        if value.contains('\r') {
-            return refuse("a carriage return", escaped(value));
-        }
-        if !value.contains(['"', '\\', '$', '`']) {
-            return Ok(Style::Double.around(value));
-        }
-        if value.contains('\'') {
-            return refuse("a `'` together with `\"`, `\\`, `$` or a backtick", escaped(value));
-        }
-        if value.ends_with('\\') {
-            return refuse("a backslash at its end", Style::Single.around(value));
-        }
-        Ok(Style::Single.around(value))
-    }
-
-    fn escaped(value: &str) -> String {
-        let mut token = String::from("\"");
-        for c in value.chars() {
-            match c {
-                '\r' => token.push_str("\\r"),
-                '"' | '\\' | '$' => token.extend(['\\', c]),
-                _ => token.push(c),
-            }
-        }
-        token.push('"');
-        token
-    }
-
-    /// What all 33 readers take as it stands, the raw ones and the shells too.
-    fn bare_ok(value: &str) -> bool {
-        let plain = |c: char| match c {
-            'A'..='Z' | 'a'..='z' | '0'..='9' => true,
-            '\0'..='\x7f' => "_./:@%+,=-!*?[]{}^~".contains(c),
-            _ => !(c.is_control() || c.is_whitespace() || c == '\u{feff}' || readers::is_noncharacter(c)),
-        };
-        value.chars().all(plain) && !readers::shell_expands(value)
+/// What every dialect refuses, and what no form of this one carries.
+fn refusal(value: &str, holds: &'static str, readers: Readers) -> Refusal {
+    match value.contains('\0') {
+        true => Refusal { holds: "a NUL byte, which no environment variable can hold", readers: Readers::NONE },
+        false => Refusal { holds, readers },
     }
 }

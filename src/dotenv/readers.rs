@@ -3,6 +3,8 @@
 //! Every row was measured with the real parsers: 116 values in 23 forms with 33 readers, and 3,500 random values for the
 //! rows on quoted tokens. A row may name a reader too many, never one too few.
 
+mod names;
+
 use super::dialect::Style;
 
 /// A program or library that reads `.env` files. The order is the one in which reports name them.
@@ -117,6 +119,10 @@ impl Readers {
         self.0 == 0
     }
 
+    pub(super) const fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+
     pub(super) fn names(self) -> Vec<&'static str> {
         NAMES.iter().enumerate().filter(|(i, _)| self.0 >> i & 1 == 1).map(|(_, name)| *name).collect()
     }
@@ -134,16 +140,22 @@ pub(super) const WATCHED: Readers = Readers::of(&[NpmDotenv, Compose]).and(SHELL
 pub(super) const FIRST_WINS: Readers = Readers::of(&[Deno, Uv]);
 /// Those that leave the carriage return of a CRLF line in the value.
 pub(super) const SHELLS: Readers = Readers::of(&[Bash, Dash, Zsh, BusyboxAsh]);
-/// Those that reject a file with a byte order mark, or lose its first line.
+/// Those that reject a file with a byte order mark, or lose its first line (python-dotenv: before 1.2).
 pub(super) const NO_BOM: Readers =
     Readers::of(&[DjangoEnviron, Vite, Node, Deno, Godotenv, Direnv, Symfony, DotenvJava, Systemd, Podman])
+        .and(PYTHON)
         .and(RUST)
         .and(SHELLS);
 
-const PYTHON: Readers = Readers::of(&[PythonDotenv, PydanticSettings, Environs]);
+/// Who reads the dialects `docker`, `compose`, `python`, `node` and `next`; `shell` is for shells and systemd.
+pub(super) const DOCKER: Readers = Readers::of(&[Docker, Podman, Kubectl]);
+pub(super) const COMPOSE: Readers = Readers::of(&[Compose]);
+pub(super) const PYTHON: Readers = Readers::of(&[PythonDotenv, PydanticSettings, Environs]);
+pub(super) const NODE: Readers = Readers::of(&[NpmDotenv, Node, Deno]);
+pub(super) const EXPANDING: Readers = Readers::of(&[DotenvExpand, Next, Vite]);
 const DJANGO: Readers = Readers::of(&[DjangoEnviron]);
 const JAVA: Readers = Readers::of(&[DotenvJava]);
-const SYSTEMD: Readers = Readers::of(&[Systemd]);
+pub(super) const SYSTEMD: Readers = Readers::of(&[Systemd]);
 const RUST: Readers = Readers::of(&[Dotenvy, Just, Uv]);
 const EXPANDERS: Readers = Readers::of(&[DotenvExpand, Next, Vite, Bun]);
 const JAVASCRIPT: Readers = EXPANDERS.and(Readers::of(&[NpmDotenv, Dotenvx, Node, Deno]));
@@ -229,7 +241,8 @@ fn splits_lines(c: char) -> bool {
     matches!(c, '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-fn is_trimmed(c: Option<char>) -> bool {
+/// What some reader takes for white space at the ends of a bare value.
+pub(super) fn is_trimmed(c: Option<char>) -> bool {
     c.is_some_and(|c| c.is_whitespace() || c == '\u{feff}' || ('\u{1c}'..='\u{1f}').contains(&c))
 }
 
@@ -386,6 +399,21 @@ pub(super) fn misreaders(look: &Look<'_>) -> Readers {
     RULES.iter().filter(|rule| (rule.when)(look)).fold(Readers::NONE, |all, rule| all.and(rule.misread))
 }
 
+/// Those that do not know quotes of a kind at all.
+pub(super) fn strangers(style: Style) -> Readers {
+    misreaders(&Look { style, raw: "", value: "", size: 0 })
+}
+
+/// The readers that cannot have a variable of this name.
+pub(super) fn nameless(name: &str) -> Readers {
+    match name {
+        // The variables are properties of an object, whose own this is.
+        "__proto__" => JAVASCRIPT,
+        _ if names::is_kept_by_shells(name) => SHELLS,
+        _ => Readers::NONE,
+    }
+}
+
 /// What surrounds a token on its line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Shape {
@@ -399,6 +427,8 @@ pub(super) struct Shape {
     /// A comment that follows the closing quote without a blank.
     pub tight: bool,
     pub trailing_blank: bool,
+    /// A tab directly after the token.
+    pub tabbed: bool,
     pub crlf: bool,
 }
 
@@ -410,7 +440,9 @@ pub(super) fn line_misreaders(shape: Shape, style: Style, empty: bool) -> Reader
         (shape.indented, DJANGO),
         (shape.spaced, spaced),
         (shape.comment, DJANGO.and(SYSTEMD).and(RAW)),
-        (shape.comment && style == Style::Bare && empty, Readers::of(&[Godotenv, Compose])),
+        // python-dotenv before 1.2.
+        (shape.comment && style == Style::Bare && empty, PYTHON.and(Readers::of(&[Godotenv, Compose]))),
+        (shape.tabbed && style == Style::Bare, Readers::of(&[Node])),
         // dotenvy loses track of the comment where two blanks precede it.
         (shape.quoting_comment, RUST.and(Readers::of(&[Direnv]))),
         (shape.tight, RUST.and(SHELLS)),

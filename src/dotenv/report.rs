@@ -2,10 +2,10 @@
 
 use indexmap::IndexMap;
 
-use super::dialect::{self, Style};
+use super::dialect::{self, Style, Table};
 use super::readers::{self, Look, Readers, Shape};
 use super::scan::Entry;
-use super::{Document, Remark};
+use super::{Dialect, Document, Remark};
 use crate::secret::Key;
 
 impl Document {
@@ -15,20 +15,24 @@ impl Document {
     pub fn remarks(&self) -> Vec<Remark> {
         let remark = |line: u32, text: String| Remark { line: line as usize, text: format!("line {line}: {text}") };
         let mut remarks = Vec::new();
-        if self.scan.bom {
-            remarks.push(remark(1, format!("a byte order mark, which {} cannot read", listed(readers::NO_BOM))));
+        let audience = self.audience();
+        let unmarked = readers::NO_BOM.only(audience.and(self.bystanders()));
+        if self.scan.bom && !unmarked.is_empty() {
+            remarks.push(remark(1, format!("a byte order mark, which {} cannot read", listed(unmarked))));
         }
-        if self.scan.crlf > 0 {
-            let who = listed(readers::SHELLS);
+        let shells = readers::SHELLS.only(audience);
+        if self.scan.crlf > 0 && !shells.is_empty() {
+            let who = listed(shells);
             remarks
                 .push(remark(1, format!("the file has CRLF line ends: {who} keep the carriage return in the value")));
         }
+        let watched = self.tables().fold(Readers::NONE, |all, table| all.and(table.watched));
         for entry in &self.scan.entries {
             let (key, token) = (self.text(entry.key()), self.text(entry.token()));
             let shape = Shape { crlf: false, ..self.shape(entry, token) };
             let readers = self.misreaders(key, token, shape);
-            if readers.meets(readers::WATCHED) {
-                let who = listed(readers.without(readers::RAW));
+            if readers.meets(watched) {
+                let who = listed(readers.only(audience));
                 remarks.push(remark(entry.line, format!("{key} is read differently by {who}")));
             }
         }
@@ -37,11 +41,13 @@ impl Document {
             let (Some(first), Some(again)) = (at(0), at(1)) else { continue };
             let key = self.text(again.key());
             if self.text(first.key()) == key {
-                let who = listed(readers::FIRST_WINS);
-                let text = format!(
-                    "{key} is set again (line {} sets it too): the last one counts, but {who} take the first",
-                    first.line
-                );
+                let others = readers::FIRST_WINS.only(audience);
+                let but = match others.count() {
+                    0 => String::new(),
+                    1 => format!(", but {} takes the first", listed(others)),
+                    _ => format!(", but {} take the first", listed(others)),
+                };
+                let text = format!("{key} is set again (line {} sets it too): the last one counts{but}", first.line);
                 remarks.push(remark(again.line, text));
             }
         }
@@ -61,7 +67,7 @@ impl Document {
             };
             let mut readers = self.misreaders(line.key, line.token, shape);
             if let Some(earlier) = all.get(line.key) {
-                readers = readers.and(*earlier).and(readers::FIRST_WINS);
+                readers = readers.and(*earlier).and(readers::FIRST_WINS.only(self.audience()));
             }
             all.insert(line.key, readers);
         }
@@ -69,12 +75,37 @@ impl Document {
         known.filter_map(|(key, readers)| Some((Key::new(key)?, readers.names()))).collect()
     }
 
+    fn tables(&self) -> impl Iterator<Item = &'static Table> {
+        self.dialects.iter().map(|dialect| dialect.table())
+    }
+
+    /// Whom the document is for.
+    fn audience(&self) -> Readers {
+        self.tables().fold(Readers::NONE, |all, table| all.and(table.readers))
+    }
+
+    /// Who reads files of the portable dialect too, as far as a value stands there without quotes.
+    fn bystanders(&self) -> Readers {
+        if self.dialects.contains(&Dialect::Portable) { readers::RAW } else { Readers::NONE }
+    }
+
     fn misreaders(&self, key: &str, token: &str, shape: Shape) -> Readers {
         let value = self.decode(token);
-        let style = Style::of(token);
-        let size = key.len() + 1 + value.len();
-        let look = Look { style, raw: dialect::inner(token), value: &value, size };
-        readers::misreaders(&look).and(readers::line_misreaders(shape, style, token.is_empty()))
+        let style = if self.table().line.raw { Style::Bare } else { Style::of(token) };
+        let shaped = readers::line_misreaders(shape, style, token.is_empty());
+        let mut all = shaped.only(self.audience().and(self.bystanders()));
+        for table in self.tables() {
+            all = all.and((table.nameless)(key)).and(match table.reads(token) {
+                Some(read) if read == value => (table.missed)(token, &value),
+                _ => table.readers,
+            });
+        }
+        if self.dialects.contains(&Dialect::Portable) {
+            let size = key.len() + 1 + value.len();
+            let look = Look { style, raw: dialect::inner(token), value: &value, size };
+            all = all.and(readers::misreaders(&look)).and(readers::nameless(key));
+        }
+        all
     }
 
     /// The surroundings of a token that stands in the place of an entry's own.
@@ -96,6 +127,7 @@ impl Document {
             quoting_comment: comment && after.iter().any(|b| b"'\"\\".contains(b)),
             tight: after.starts_with(b"#"),
             trailing_blank: !comment && (blank(after.first()) || before && token.is_empty()),
+            tabbed: after.starts_with(b"\t") || token.is_empty() && equals.last() == Some(&b'\t'),
             // A last line without an end gets one when something is appended.
             crlf: after.ends_with(b"\r\n")
                 || !after.ends_with(b"\n") && !self.appended.is_empty() && self.line_end() == b"\r\n",

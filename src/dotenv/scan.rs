@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::Fault;
-use super::dialect::{Extent, Table};
+use super::dialect::{Extent, Style, Table};
+use super::fault::{Break, fault};
 
 /// The most bytes of `KEY=VALUE` that Linux passes to a program
 /// ([execve(2)](https://man7.org/linux/man-pages/man2/execve.2.html): 32 pages for one string, its NUL included).
@@ -53,18 +54,6 @@ pub(super) struct Scan {
     pub crlf: usize,
 }
 
-enum Break {
-    NoAssignment,
-    Export,
-    Name,
-    LoneCr,
-    Unterminated { quote: char },
-    Trailing { line: usize, after_backslash: bool },
-    Nul,
-    NotUtf8,
-    TooLong,
-}
-
 /// Why a line is no assignment that can be read, whose value it was to be, and from where reading can go on.
 struct Broken {
     why: Break,
@@ -83,7 +72,14 @@ struct Scanner<'a> {
 
 /// Reads a whole file in the grammar of one dialect.
 pub(super) fn scan(source: &[u8], table: &Table) -> Result<Scan, Vec<Fault>> {
-    let whole = |what: &str, help: &str| Err(vec![Fault { line: 1, what: what.into(), help: Some(help.into()) }]);
+    let (found, faults) = scan_all(source, table);
+    if faults.is_empty() { Ok(found) } else { Err(faults) }
+}
+
+/// What can be read of a file, and what cannot.
+pub(super) fn scan_all(source: &[u8], table: &Table) -> (Scan, Vec<Fault>) {
+    let whole =
+        |what: &str, help: &str| (Scan::default(), vec![Fault { line: 1, what: what.into(), help: Some(help.into()) }]);
     if source.len() >= u32::MAX as usize {
         return whole("the file is larger than 4 GiB", "split the file");
     }
@@ -91,13 +87,16 @@ pub(super) fn scan(source: &[u8], table: &Table) -> Result<Scan, Vec<Fault>> {
         return whole("the file is UTF-16", "save the file as UTF-8");
     }
     let bom = source.starts_with(BOM);
+    if bom && !table.line.windows {
+        return whole("the file starts with a byte order mark, which no shell can read", "save the file without it");
+    }
     let at = if bom { BOM.len() } else { 0 };
     let found = Scan { bom, ..Scan::default() };
     let mut scanner = Scanner { source, table, at, line: 1, found, faults: Vec::new() };
     while scanner.at < source.len() && scanner.faults.len() < MOST_FAULTS {
         scanner.next_line();
     }
-    if scanner.faults.is_empty() { Ok(scanner.found) } else { Err(scanner.faults) }
+    (scanner.found, scanner.faults)
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -115,6 +114,9 @@ impl Scanner<'_> {
         let resume = match self.source.get(first) {
             None | Some(b'\n' | b'\r' | b'#') => {
                 self.check_cr(first);
+                if !self.table.line.windows && self.source.get(first..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
+                    self.fault(&Broken { why: Break::LoneCr, key: None, resume: first });
+                }
                 first
             }
             Some(_) => match self.assignment(start, first) {
@@ -180,6 +182,7 @@ impl Scanner<'_> {
                 key = next..end;
             }
         }
+        let line = &self.table.line;
         let equals = self.skip(key.end, is_blank);
         let valid = self.source.get(key.start).is_some_and(|b| !b.is_ascii_digit()) && !key.is_empty();
         if !valid || self.source.get(equals) != Some(&b'=') {
@@ -193,11 +196,15 @@ impl Scanner<'_> {
             };
             return Err(broken(why, None, first));
         }
-        let Some(Extent { token, rest }) = (self.table.extent)(self.source, equals + 1) else {
-            let quote = self.source.get(self.skip(equals + 1, is_blank)).copied().map_or('"', char::from);
-            return Err(broken(Break::Unterminated { quote }, Some(key), self.source.len()));
-        };
-        let bytes = self.source.get(token.clone()).unwrap_or_default();
+        if exported && !line.export {
+            return Err(broken(Break::Exported, Some(key), first));
+        }
+        if equals != key.end && !line.spaced {
+            return Err(broken(Break::Spaced, Some(key), first));
+        }
+        let Extent { token, rest } = (self.table.extent)(self.source, equals + 1)
+            .map_err(|open| broken(Break::Unterminated { open }, Some(key.clone()), self.source.len()))?;
+        let (bytes, name) = (&self.source[token.clone()], &self.source[key.clone()]);
         match self.source.get(rest) {
             None | Some(b'#' | b'\n') => {}
             Some(b'\r') if self.source.get(rest + 1) == Some(&b'\n') => {}
@@ -205,19 +212,28 @@ impl Scanner<'_> {
             Some(_) => {
                 let line = self.line + bytes.iter().filter(|b| **b == b'\n').count();
                 let after_backslash = bytes.starts_with(b"'") && bytes.ends_with(b"\\'");
+                if bytes.is_empty() || Style::of(&String::from_utf8_lossy(bytes)) == Style::Bare {
+                    return Err(broken(Break::Unreadable { why: "is followed by a command" }, Some(key), rest));
+                }
                 return Err(broken(Break::Trailing { line, after_backslash }, Some(key), rest));
             }
         }
         let quoted = bytes.first().is_some_and(|b| b"'\"`".contains(b));
-        if !quoted && bytes.contains(&b'\r') {
+        if !quoted && !line.raw && bytes.contains(&b'\r') {
             return Err(broken(Break::LoneCr, None, rest));
         }
         if bytes.contains(&0) {
             return Err(broken(Break::Nul, Some(key), rest));
         }
         let Ok(text) = std::str::from_utf8(bytes) else { return Err(broken(Break::NotUtf8, Some(key), rest)) };
+        if let Some(why) = (self.table.unreadable)(text) {
+            return Err(broken(Break::Unreadable { why }, Some(key), rest));
+        }
+        if std::str::from_utf8(name).is_ok_and(|name| !(self.table.nameless)(name).is_empty()) {
+            return Err(broken(Break::Kept, Some(key), rest));
+        }
         // Decoding never makes a value longer.
-        let room = LONGEST.saturating_sub(key.len() + 1);
+        let room = line.longest.saturating_sub(key.len() + 1);
         if text.len() > room && (self.table.decode)(text).len() > room {
             return Err(broken(Break::TooLong, Some(key), rest));
         }
@@ -233,62 +249,7 @@ impl Scanner<'_> {
     }
 
     fn fault(&mut self, broken: &Broken) {
-        let n = self.line;
         let name = broken.key.clone().and_then(|key| self.source.get(key)).unwrap_or_default();
-        let key = String::from_utf8_lossy(name);
-        let (what, help) = match broken.why {
-            Break::NoAssignment => (
-                format!("line {n} is no assignment"),
-                "write NAME=VALUE, or start the line with `#`; a value of several lines needs quotes around it"
-                    .to_owned(),
-            ),
-            Break::Export => (
-                format!("line {n} exports a name without a value"),
-                "write `export NAME=VALUE`, or remove the line".to_owned(),
-            ),
-            Break::Name => (
-                format!("line {n} sets something that is no name of a variable"),
-                "a name is made of letters, digits and `_`, and does not start with a digit; a value of several lines \
-                 needs quotes around it"
-                    .to_owned(),
-            ),
-            Break::LoneCr => (
-                format!("line {n} holds a carriage return that ends no line"),
-                "save the file with LF or CRLF line ends; within a value, write `\\r` in double quotes".to_owned(),
-            ),
-            Break::Unterminated { quote } => (
-                format!("the value of {key} on line {n} starts with {quote} and is never closed"),
-                format!(
-                    "close it with {quote}; nothing after line {n} was looked at, because all of it is in the value"
-                ),
-            ),
-            Break::Trailing { after_backslash: true, .. } => (
-                format!("the value of {key} on line {n} goes on after its closing quote"),
-                "`\\'` ends a value in single quotes: only python-dotenv, compose and dotenvx read it as a quote; put \
-                 the value in double quotes"
-                    .to_owned(),
-            ),
-            Break::Trailing { line, .. } => {
-                let place = if line == n { String::new() } else { format!(", which stands on line {line}") };
-                (
-                    format!("the value of {key} on line {n} goes on after its closing quote{place}"),
-                    "only a comment may follow; quote the whole value once, with quotes that it does not hold"
-                        .to_owned(),
-                )
-            }
-            Break::Nul => (
-                format!("the value of {key} on line {n} holds a NUL byte"),
-                "no environment variable can hold one; remove it, or encode the value as base64".to_owned(),
-            ),
-            Break::NotUtf8 => (
-                format!("the value of {key} on line {n} is not UTF-8"),
-                "save the file as UTF-8, or encode the value as base64".to_owned(),
-            ),
-            Break::TooLong => (
-                format!("{key} on line {n} takes more than the {LONGEST} bytes that an environment variable can have"),
-                "shorten the value, or keep it as a secret of its own".to_owned(),
-            ),
-        };
-        self.faults.push(Fault { line: n, what, help: Some(help) });
+        self.faults.push(fault(self.line, &String::from_utf8_lossy(name), &broken.why, self.table));
     }
 }

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use envsync::dotenv::Dialect;
+
 pub use room::Room;
 
 use super::runner::files::{Effects, Raw};
@@ -165,6 +167,9 @@ impl Run {
     /// As [`Run::expect`], where more than one exit code keeps the contract.
     #[track_caller]
     pub fn expect_one_of(self, codes: &[i32]) -> Done {
+        let named = self.inputs.get("dialect").map(|names| names.split([',', '\n']));
+        let named = named.into_iter().flatten().filter_map(|name| Dialect::named(&name.trim().to_ascii_lowercase()));
+        let dialects: Vec<Dialect> = named.collect();
         let env_file = self.inputs.get("env_file").map_or(".env", |given| given.trim()).to_owned();
         let file_before = fs::read(self.room.path(&env_file)).ok();
         let aside_before = self.room.aside();
@@ -200,7 +205,7 @@ impl Run {
         assert!(expected, "exit code {:?} in place of {codes:?}\n{}", done.code, done.transcript());
         done.assert_silent(self.place);
         done.assert_understood(self.place, &step, &effects);
-        done.assert_reads_back(&env_file, file_before.as_deref());
+        done.assert_reads_back(&env_file, file_before.as_deref(), &dialects);
         let left: Vec<_> = done.room.aside().difference(&aside_before).cloned().collect();
         assert!(left.is_empty(), "left aside: {left:?}");
         done

@@ -6,6 +6,8 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use envsync::dotenv::Dialect;
+
 use super::room::own_reading;
 use super::{Done, META, Place};
 use crate::integration::runner::files::Effects;
@@ -59,12 +61,15 @@ impl Done {
     }
 
     #[track_caller]
-    pub(super) fn assert_reads_back(&self, env_file: &str, before: Option<&[u8]>) {
+    pub(super) fn assert_reads_back(&self, env_file: &str, before: Option<&[u8]>, dialects: &[Dialect]) {
         let Ok(bytes) = fs::read(self.room.path(env_file)) else { return };
         if before == Some(&bytes) {
             return;
         }
-        let own = own_reading(&bytes);
+        let own = own_reading(&bytes, dialects);
+        if !dialects.is_empty() {
+            return;
+        }
         let text = String::from_utf8_lossy(&bytes);
         // What was there before may be written in ways that `dotenvy` reads differently; it also expands `$`.
         let foreign = before.is_some() && text.contains(['\\', '`', '\r', '\u{feff}']);

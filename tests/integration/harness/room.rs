@@ -51,7 +51,7 @@ impl Room {
     /// The variables of a file of the workspace, read by the crate's own reader.
     pub fn variables(&self, name: &str) -> BTreeMap<String, String> {
         let bytes = fs::read(self.path(name)).unwrap_or_else(|e| panic!("couldn't read `{name}`: {e}"));
-        own_reading(&bytes)
+        own_reading(&bytes, &[])
     }
 
     /// Puts a payload into the local store as the next version; its values become known.
@@ -140,8 +140,8 @@ pub fn percent_encoded(name: &str) -> String {
 }
 
 /// What the crate's own reader makes of a file, which must print as it was read.
-pub fn own_reading(bytes: &[u8]) -> BTreeMap<String, String> {
-    let document = Document::parse(bytes.to_vec(), &[Dialect::Portable]).unwrap_or_else(|_| panic!("a broken file"));
+pub fn own_reading(bytes: &[u8], dialects: &[Dialect]) -> BTreeMap<String, String> {
+    let document = Document::parse(bytes.to_vec(), dialects).unwrap_or_else(|_| panic!("a broken file"));
     assert!(document.print() == bytes, "the file does not print as it was read");
     document.variables().iter().map(|(k, v)| (k.to_string(), v.expose().to_owned())).collect()
 }
