@@ -234,7 +234,7 @@ impl Ci {
         }
         self.group(&head);
         let steps = plan.steps.iter().filter(|step| step.change != Change::Unchanged);
-        let lines: String = steps.map(|step| format!("  {}: {}\n", step.change.word(told), step.key)).collect();
+        let lines: String = steps.map(|step| format!("  {}: {}\n", step.words(told), step.key)).collect();
         self.print(&lines);
         self.end_group();
     }

@@ -17,7 +17,7 @@ use crate::auth;
 use crate::document::Format;
 use crate::dotenv::Dialect;
 use crate::error::{Failure, Kind, Problem};
-use crate::plan::Scope;
+use crate::plan::{Prefer, Scope};
 use crate::reference::{self, Entry, Provider, Reference};
 use crate::secret::{Key, Secret};
 use reader::{Reader, list, unknown_inputs};
@@ -41,6 +41,8 @@ pub enum Mode {
     Push,
     /// Nothing is written; any difference is drift.
     Check,
+    /// Both receive what the other one changed since they were last in step.
+    Sync,
 }
 
 /// How names of the secret become names of the file (`pull`, `check`).
@@ -59,6 +61,21 @@ impl Shape {
         let shaped = format!("{}{stripped}", self.add_prefix);
         if self.upper { shaped.to_uppercase() } else { shaped }
     }
+
+    /// Whether names stay as they are.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.strip_prefix.is_empty() && self.add_prefix.is_empty() && !self.upper
+    }
+}
+
+/// The globs of `include` and `exclude` as they were given: what a base line keeps of [`Scope`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// `None` is all.
+    pub include: Option<Vec<String>>,
+    /// What is left out of it.
+    pub exclude: Vec<String>,
 }
 
 /// How to reach the store.
@@ -136,7 +153,7 @@ impl Store {
 pub struct Config {
     /// What to do.
     pub mode: Mode,
-    /// Which secrets, at least one; exactly one document or pattern for `push`.
+    /// Which secrets, at least one; exactly one document for `push` and `sync`, or one pattern for `push`.
     pub entries: Vec<Entry>,
     /// How to reach them.
     pub store: Store,
@@ -146,6 +163,8 @@ pub struct Config {
     pub content: Option<Secret>,
     /// Which names take part.
     pub scope: Scope,
+    /// The same as text.
+    pub bounds: Bounds,
     /// How names are shaped.
     pub shape: Shape,
     /// What joins nested names.
@@ -160,6 +179,8 @@ pub struct Config {
     pub delete: bool,
     /// The most that `delete` removes.
     pub max_deletes: usize,
+    /// `sync`: what decides a conflict.
+    pub prefer: Prefer,
     /// Do everything except writing.
     pub dry_run: bool,
     /// Of two equal names the last one counts.
@@ -287,7 +308,7 @@ impl Reader<'_> {
     }
 
     fn config(mut self, raw: &Raw) -> Result<Config, Failure> {
-        let modes = [("pull", Mode::Pull), ("push", Mode::Push), ("check", Mode::Check)];
+        let modes = [("pull", Mode::Pull), ("push", Mode::Push), ("check", Mode::Check), ("sync", Mode::Sync)];
         let mode = self.choice("mode", raw.mode.as_deref(), &modes, Some(Mode::Pull));
         let providers =
             [("aws", Provider::Aws), ("gcp", Provider::Gcp), ("azure", Provider::Azure), ("local", Provider::Local)];
@@ -308,6 +329,11 @@ impl Reader<'_> {
         let dialects = self.dialects(raw.dialect.as_deref());
         let include = raw.include.as_deref().map(|text| self.globs("include", Some(text)));
         let scope = Scope { include, exclude: self.globs("exclude", raw.exclude.as_deref()) };
+        let texts = |text: Option<&str>| list(text).map(str::to_owned).collect::<Vec<_>>();
+        let bounds = Bounds {
+            include: raw.include.as_deref().map(|text| texts(Some(text))),
+            exclude: texts(raw.exclude.as_deref()),
+        };
         let shape = Shape {
             strip_prefix: raw.strip_prefix.clone().unwrap_or_default(),
             add_prefix: raw.add_prefix.clone().unwrap_or_default(),
@@ -320,6 +346,8 @@ impl Reader<'_> {
         let required = self.keys("required_keys", raw.required_keys.as_deref());
         let delete = self.flag("delete", raw.delete.as_deref(), false);
         let max_deletes = self.number("max_deletes", raw.max_deletes.as_deref(), 10, 0..=1_000_000);
+        let prefers = [("fail", Prefer::Fail), ("file", Prefer::File), ("secret", Prefer::Secret)];
+        let prefer = self.choice("prefer", raw.prefer.as_deref(), &prefers, Some(Prefer::Fail)).unwrap_or_default();
         let dry_run = self.flag("dry_run", raw.dry_run.as_deref(), false);
         let create = self.flag("create", raw.create.as_deref(), true);
         let recover_deleted = self.flag("recover_deleted", raw.recover_deleted.as_deref(), false);
@@ -334,6 +362,7 @@ impl Reader<'_> {
             self.only(name, given.is_some(), mode, &[Mode::Pull, Mode::Check], "`pull` and `check`");
         }
         self.only("case", shape.upper, mode, &[Mode::Pull, Mode::Check], "`pull` and `check`");
+        self.only("prefer", prefer != Prefer::Fail, mode, &[Mode::Sync], "`sync`");
         self.only("content", raw.content.is_some(), mode, &[Mode::Push], "`push`");
         self.only("outputs", outputs, mode, &[Mode::Pull], "`pull`");
         self.only("export_env", export_env, mode, &[Mode::Pull], "`pull`");
@@ -351,12 +380,12 @@ impl Reader<'_> {
             let what = format!("and `{}` are both given", self.shown("env_file"));
             self.problem("content", &what, "give the one that is to be pushed");
         }
-        if mode == Some(Mode::Push) {
-            self.one_receiver(&entries);
-            if delete && entries.iter().any(Entry::is_pattern) {
-                let what = "is on, and a push to a pattern never deletes a secret";
-                self.problem("delete", what, "take it out, and delete secrets by the means of the store");
-            }
+        if let Some(mode @ (Mode::Push | Mode::Sync)) = mode {
+            self.one_receiver(&entries, mode);
+        }
+        if mode == Some(Mode::Push) && delete && entries.iter().any(Entry::is_pattern) {
+            let what = "is on, and a push to a pattern never deletes a secret";
+            self.problem("delete", what, "take it out, and delete secrets by the means of the store");
         }
         if provider.is_some_and(|provider| provider != Provider::Local) {
             self.proxies();
@@ -390,6 +419,7 @@ impl Reader<'_> {
             env_file,
             content: raw.content.as_deref().map(Secret::from),
             scope,
+            bounds,
             shape,
             separator: raw.flatten_separator.clone().unwrap_or_else(|| "_".to_owned()),
             required,
@@ -397,6 +427,7 @@ impl Reader<'_> {
             format: format.flatten(),
             delete,
             max_deletes: max_deletes as usize,
+            prefer,
             dry_run,
             last_wins: last.unwrap_or_default(),
             create,
@@ -414,13 +445,18 @@ impl Reader<'_> {
         })
     }
 
-    /// `push` writes one whole document, or all that one pattern stands for.
-    fn one_receiver(&mut self, entries: &[Entry]) {
+    /// What is written is one whole document; a push also writes all that one pattern stands for.
+    fn one_receiver(&mut self, entries: &[Entry], mode: Mode) {
+        let word = if mode == Mode::Push { "push" } else { "sync" };
         if entries.len() > 1 {
-            self.problem("secret", "names several secrets, and a push writes one", "push to each in a step of its own");
+            let what = format!("names several secrets, and a {word} writes one");
+            self.problem("secret", &what, format!("{word} each in a step of its own"));
         }
-        if let Some(entry) = entries.iter().find(|entry| !entry.is_document() && !entry.is_pattern()) {
-            let what = format!("holds `{entry}`, and a push writes a whole document in its current version");
+        if mode == Mode::Sync && entries.iter().any(Entry::is_pattern) {
+            let what = "holds a pattern, and a sync is of one document, whose versions it can go back to";
+            self.problem("secret", what, "pull or push the pattern, or keep the variables in one secret");
+        } else if let Some(entry) = entries.iter().find(|entry| !entry.is_document() && !entry.is_pattern()) {
+            let what = format!("holds `{entry}`, and a {word} writes a whole document in its current version");
             let help = format!("write `{}`, without a name, a version, a stage or a path", entry.reference.id);
             self.problem("secret", &what, help);
         }

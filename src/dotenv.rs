@@ -7,6 +7,7 @@
 //! portable dialect; the others take from it, or add, what their readers do, and `dialect` says what.
 
 mod advice;
+mod base;
 mod dialect;
 mod fault;
 mod readers;
@@ -21,6 +22,7 @@ use std::sync::OnceLock;
 use indexmap::IndexMap;
 use secrecy::{ExposeSecret, SecretBox};
 
+pub use base::{Base, Found};
 pub use dialect::Dialect;
 use dialect::{Place, Table};
 use scan::Entry;
@@ -74,6 +76,8 @@ pub struct Document {
     edits: BTreeMap<u32, Edit>,
     /// Tokens of new variables, for the end of the file.
     appended: IndexMap<Key, Secret>,
+    /// The base line that was set.
+    base: Option<String>,
     /// Positions in `scan.entries`, sorted by name and then by line; made when it is first asked for.
     index: OnceLock<Vec<u32>>,
 }
@@ -99,6 +103,7 @@ impl Document {
             dialects: if dialects.is_empty() { vec![Dialect::Portable] } else { dialects.to_vec() },
             edits: BTreeMap::new(),
             appended: IndexMap::new(),
+            base: None,
             index: OnceLock::new(),
         }
     }
@@ -284,17 +289,25 @@ impl Document {
         let new = self.appended.iter().map(|(key, token)| key.as_str().len() + token.expose().len() + 3);
         let mut out = Vec::with_capacity(source.len() + grown.sum::<usize>() + new.sum::<usize>() + 2);
         let mut done = 0;
+        let mut splice = |gone: std::ops::Range<usize>, instead: &[u8]| {
+            out.extend_from_slice(source.get(done..gone.start).unwrap_or_default());
+            out.extend_from_slice(instead);
+            done = gone.end;
+        };
+        let mut base = self.base_splices().into_iter().peekable();
         for (at, edit) in &self.edits {
             let Some(entry) = self.scan.entries.get(*at as usize) else { continue };
-            let gone = match edit {
-                Edit::Token(_) => entry.token(),
-                Edit::Removed => entry.line(),
+            let (gone, instead) = match edit {
+                Edit::Token(token) => (entry.token(), token.expose()),
+                Edit::Removed => (entry.line(), ""),
             };
-            out.extend_from_slice(source.get(done..gone.start).unwrap_or_default());
-            if let Edit::Token(token) = edit {
-                out.extend_from_slice(token.expose().as_bytes());
+            while let Some((range, line)) = base.next_if(|(range, _)| range.start <= gone.start) {
+                splice(range, &line);
             }
-            done = gone.end;
+            splice(gone, instead.as_bytes());
+        }
+        for (range, line) in base {
+            splice(range, &line);
         }
         out.extend_from_slice(source.get(done..).unwrap_or_default());
         let line_end = self.line_end();

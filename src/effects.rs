@@ -25,6 +25,7 @@ struct State {
     /// The secrets that this run means to write, where they are several.
     intended: Vec<Arc<str>>,
     steps: usize,
+    undone: Option<String>,
 }
 
 #[derive(Debug)]
@@ -102,6 +103,14 @@ impl Effects {
         self.state().steps
     }
 
+    /// Everything that was changed so far stands no more: the run took it back, as this sentence tells.
+    pub fn took_back(&self, what: impl Into<String>) {
+        let mut state = self.state();
+        state.done.clear();
+        state.doubts.clear();
+        state.undone = Some(what.into());
+    }
+
     /// "nothing was changed", or what was, what may have been, and what was to be and was not.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -117,7 +126,10 @@ impl Effects {
         }
         parts.extend(state.doubts.values().chain(state.hidden.values()).cloned());
         if parts.is_empty() {
-            return "nothing was changed".to_owned();
+            return match &state.undone {
+                Some(undone) => format!("nothing was changed in the end: {undone}"),
+                None => "nothing was changed".to_owned(),
+            };
         }
         let left = state.intended.iter().filter(|id| !written.contains(&***id) && !state.doubts.contains_key(&***id));
         let left = names(left.map(|id| &**id));
@@ -155,6 +167,9 @@ mod tests {
         effects.did("the secret `a` was written");
         effects.may("the file may have been written");
         assert_eq!(effects.sentence(), "the secret `a` was written, the file may have been written");
+        effects.took_back("the secret `a` was written and taken back");
+        let sentence = "nothing was changed in the end: the secret `a` was written and taken back";
+        assert_eq!((effects.any(), effects.sentence().as_str()), (false, sentence));
     }
 
     #[test]

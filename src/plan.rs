@@ -2,11 +2,14 @@
 //!
 //! Every mode builds one [`Plan`] and then applies it or not. A plan holds no values, so that it can be shown anywhere.
 
+mod merge;
+
 use std::collections::BTreeSet;
 
 use globset::GlobSet;
 
 use crate::secret::{Key, Variables};
+pub use merge::{Detail, Event, Prefer, Side, Terms, three_way};
 
 /// What happens to one variable on the side that receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +60,20 @@ pub struct Step {
     pub key: Key,
     /// What happens to it.
     pub change: Change,
+    /// Where and why, in a plan of two receiving sides (two-way sync).
+    pub detail: Detail,
+}
+
+impl Step {
+    fn plain(key: &Key, change: Change) -> Self {
+        Self { key: key.clone(), change, detail: Detail::None }
+    }
+
+    /// What happens to the variable, in a few words.
+    #[must_use]
+    pub fn words(&self, told: Told) -> String {
+        format!("{}{}", self.change.word(told), self.detail.words(self.change))
+    }
 }
 
 /// The whole comparison: the giving side's variables in its order, then those that only the receiver has, in its order.
@@ -166,12 +183,12 @@ pub fn two_way(giver: &Variables, receiver: &Variables, policy: &Policy<'_>) -> 
             Some(_) => Change::Update,
             None => Change::Add,
         };
-        steps.push(Step { key: key.clone(), change });
+        steps.push(Step::plain(key, change));
     }
     let given = steps.len();
     for key in receiver.keys().filter(|key| policy.scope.holds(key.as_str()) && !giver.contains_key(*key)) {
         let change = if policy.delete && may(key) { Change::Remove } else { Change::Unchanged };
-        steps.push(Step { key: key.clone(), change });
+        steps.push(Step::plain(key, change));
     }
     let plan = Plan { steps };
     let wanted = plan.count(Change::Remove);
@@ -194,7 +211,7 @@ pub fn drift(secret: &Variables, file: &Variables, scope: &Scope) -> Plan {
         // An empty secret: everything that the file has is a difference.
         Err(_) => {
             let names = file.keys().filter(|key| scope.holds(key.as_str()));
-            Plan { steps: names.map(|key| Step { key: key.clone(), change: Change::Remove }).collect() }
+            Plan { steps: names.map(|key| Step::plain(key, Change::Remove)).collect() }
         }
     }
 }

@@ -25,6 +25,19 @@ pub enum Provider {
     Local,
 }
 
+impl Provider {
+    /// The word for it in `provider`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Gcp => "gcp",
+            Self::Azure => "azure",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// Which version of a secret is meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pin {

@@ -1,10 +1,13 @@
 //! The modes, to be read from top to bottom: both sides become variables, a plan compares them, and it is applied or not.
 
+mod base;
 mod file_side;
 mod gather;
 mod progress;
 mod push_many;
+mod report;
 mod secret_side;
+mod sync;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -12,7 +15,7 @@ use std::path::PathBuf;
 use tokio::time::Instant;
 
 use crate::auth::Means;
-use crate::ci::{Ci, Meta, Summary};
+use crate::ci::Ci;
 use crate::config::{Config, Environment, Mode, variable};
 use crate::document;
 use crate::dotenv::Document;
@@ -21,9 +24,10 @@ use crate::error::{Failure, Kind, Problem};
 use crate::file::{self, Target};
 use crate::http;
 use crate::plan::{self, Plan, Policy, Refused, Told};
-use crate::reference::Entry;
+use crate::reference::{Entry, Reference};
 use crate::secret::{Key, Variables};
 use crate::store::{self, Store};
+use secret_side::Own;
 
 /// Everything that the modes share.
 struct Run<'a> {
@@ -68,9 +72,14 @@ pub async fn run(
         Mode::Pull => run.pull().await?,
         Mode::Push => run.push().await?,
         Mode::Check => run.check().await?,
+        Mode::Sync => run.sync().await?,
     };
     run.report(&outcome, outputs_file.as_ref()).await?;
-    run.drift(&outcome)
+    match config.mode {
+        Mode::Pull | Mode::Push => Ok(()),
+        Mode::Check => run.drift(&outcome.plan),
+        Mode::Sync => run.conflict(&outcome.plan),
+    }
 }
 
 /// What a mode found and did.
@@ -102,7 +111,8 @@ impl Run<'_> {
         self.ci.check_names(&giver, config.outputs, config.export_env, config.last_wins)?;
         let (plan, document) = match &target {
             Some(target) => {
-                let (plan, document) = self.receive(target, &mut giver).await?;
+                let version = versions.first().filter(|_| versions.len() == 1).map(String::as_str);
+                let (plan, document) = self.receive(target, &mut giver, version).await?;
                 (plan, Some(document))
             }
             // Without a file every variable is new to the steps that receive it.
@@ -130,12 +140,8 @@ impl Run<'_> {
         giver.retain(|key, _| config.scope.holds(key.as_str()));
         self.ci.mask(&giver);
         require(&required, &giver, "the giving side")?;
-        let Some(which) = config.entries.first().map(|entry| &entry.reference) else {
-            return Err(Failure::new(Kind::Internal, "a push without a secret"));
-        };
-        if !config.safe {
-            self.ci.info("concurrency: none, so what others write into the secret at the same time may be lost");
-        }
+        let which = which(config)?;
+        self.tell_unsafe();
         if config.entries.iter().any(Entry::is_pattern) {
             let (plan, versions) = self.push_many(which, &mut giver).await?;
             self.ci.plan(&format!("push to {}", self.names()), &plan, Told::AsPlan, config.dry_run);
@@ -143,28 +149,45 @@ impl Run<'_> {
         }
         let mut first: Option<Plan> = None;
         let mut last = Plan::default();
+        let (mut at_first, mut after) = (Variables::new(), Variables::new());
         let mut mine: BTreeSet<Key> = BTreeSet::new();
+        let mut overruled: BTreeSet<Key> = BTreeSet::new();
         let mut put_back = HashMap::new();
-        let written = store::update(self.store, which, self.deadline, self.effects, |snapshot, overtaken| {
+        let written = store::update(self.store, which, self.deadline, self.effects, None, |snapshot, overtaken| {
             let mut document = secret_side::document(config, which, snapshot)?;
-            let rescued = secret_side::rescue(config, which, &mut document, overtaken, &mine, &mut put_back)?;
+            let rescued =
+                secret_side::rescue(config, which, &mut document, overtaken, &Own::Stands(&mine), &mut put_back)?;
+            overruled.extend(rescued.overruled);
             let receiver = secret_side::variables(&document);
             self.ci.mask(&receiver);
             document::align(&mut giver, &receiver);
             let plan = self.plan(&giver, &receiver, first.is_some().then_some(&mine))?;
-            let payload = secret_side::changed(config, which, snapshot, document, &plan, &giver, rescued)?;
+            after = plan::applied(&plan, &giver, &receiver);
+            let payload = secret_side::changed(config, which, snapshot, document, &plan, &giver, rescued.changed)?;
             // After a lost race the first plan is what was meant, and only its names may still change.
             if first.is_none() {
                 mine = plan.touched();
+                at_first = receiver;
                 first = Some(plan.clone());
+            } else {
+                let changed = plan.touched().into_iter().filter(|key| receiver.get(key) != at_first.get(key));
+                overruled.extend(changed);
             }
             last = plan;
-            Ok(payload)
+            Ok(payload.into())
         })
         .await?;
         let version = written.version.map(|version| version.to_string());
         for remark in &written.remarks {
             self.ci.warning(remark, None);
+        }
+        if !overruled.is_empty() {
+            let names: Vec<String> = overruled.iter().map(|key| format!("`{key}`")).collect();
+            let names = names.join(", ");
+            self.ci.warning(&format!("somebody else changed what this push has written over: {names}"), None);
+        }
+        if let (Some(target), Some(version), false) = (&target, &version, config.dry_run) {
+            self.move_on_after_push(target, &after, version).await;
         }
         // Where another run has done the same in the meantime, nothing was left to do.
         let plan = if written.changed || config.dry_run { first.unwrap_or_default() } else { last };
@@ -186,9 +209,8 @@ impl Run<'_> {
     }
 
     /// Any difference fails a check, unless it is asked not to.
-    fn drift(&self, outcome: &Outcome) -> Result<(), Failure> {
-        let Outcome { plan, .. } = outcome;
-        if self.config.mode != Mode::Check || !plan.has_changes() || !self.config.fail_on_drift {
+    fn drift(&self, plan: &Plan) -> Result<(), Failure> {
+        if !plan.has_changes() || !self.config.fail_on_drift {
             return Ok(());
         }
         let what = format!("the secret and the file differ: {}", plan.counts(Told::AsDifference));
@@ -204,30 +226,6 @@ impl Run<'_> {
         }
         require(required, &gathered.variables, "the secret")?;
         Ok((gathered.variables, gathered.versions))
-    }
-
-    /// The file for the outputs without values. It is replaced as a whole, so it must be an earlier one or none.
-    fn outputs_file(&self, path: &str) -> Result<Target, Failure> {
-        let target = self.target(path)?;
-        let Config { env_file, template, ca_file, .. } = self.config;
-        for (name, other) in [("env_file", env_file), ("template", template), ("ca_file", ca_file)] {
-            if let Some(other) = other
-                && file::is_same(&self.ci.workspace().join(other), &target)
-            {
-                let what = format!("`outputs_file` and `{name}` are the same file, `{}`", target.relative());
-                return Err(Failure::new(Kind::Input, what).help("give the outputs a file of their own"));
-            }
-        }
-        if let Some(there) = file::read(&target)? {
-            let ours =
-                there.bytes().split(|byte| *byte == b'\n').all(|line| line.is_empty() || line.starts_with(b"ENVSYNC_"));
-            if !ours {
-                let what = format!("`outputs_file` is `{}`, which holds something else", target.relative());
-                return Err(Failure::new(Kind::Input, what).help("give the outputs a file of their own"));
-            }
-        }
-        file::check_writable(&target)?;
-        Ok(target)
     }
 
     /// The variables to push: of the file, or of `content`.
@@ -250,6 +248,12 @@ impl Run<'_> {
         Ok(required)
     }
 
+    fn tell_unsafe(&mut self) {
+        if !self.config.safe {
+            self.ci.info("concurrency: none, so what others write into the secret at the same time may be lost");
+        }
+    }
+
     fn plan(&self, giver: &Variables, receiver: &Variables, only: Option<&BTreeSet<Key>>) -> Result<Plan, Failure> {
         let Config { scope, delete, max_deletes, .. } = self.config;
         let policy = Policy { scope, delete: *delete, max_deletes: *max_deletes, only };
@@ -260,25 +264,12 @@ impl Run<'_> {
         let names: Vec<String> = self.config.entries.iter().map(|entry| format!("`{entry}`")).collect();
         names.join(", ")
     }
+}
 
-    /// The outputs without values, and the summary.
-    async fn report(&mut self, outcome: &Outcome, outputs_file: Option<&Target>) -> Result<(), Failure> {
-        let Outcome { plan, versions, target, document } = outcome;
-        let misread = document.as_ref().map(Document::misread).unwrap_or_default();
-        let env_file = target.as_ref().map(|target| target.relative().to_owned());
-        let meta = Meta::new(plan, versions.clone(), env_file, self.config.mode == Mode::Check, self.config);
-        if let (Some(bytes), Some(target)) = (self.ci.meta(&meta)?, outputs_file) {
-            self.overwrite(target, &bytes).await?;
-        }
-        let secrets = self.names();
-        // The page is an extra: what it tells is in the log and the outputs too.
-        if let Err(failure) = self.ci.summary(&Summary { plan, meta: &meta, misread: &misread, secrets: &secrets }) {
-            for Problem { what, help } in &failure.problems {
-                self.ci.warning(what, help.as_deref());
-            }
-        }
-        Ok(())
-    }
+/// The one secret that is written.
+fn which(config: &Config) -> Result<&Reference, Failure> {
+    let none = || Failure::new(Kind::Internal, "nothing is named that could be written");
+    config.entries.first().map(|entry| &entry.reference).ok_or_else(none)
 }
 
 fn refused(why: &Refused, max_deletes: usize) -> Failure {

@@ -119,6 +119,12 @@ pub trait Store {
 
     /// The secrets that `which`, a reference with a `*`, matches now, by name; none of them twice.
     async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure>;
+
+    /// The whole name of a secret, such that two runs that give the same one mean the same secret, as far as names tell.
+    ///
+    /// # Errors
+    /// [`Kind::Input`] where the place of the secret is not known.
+    fn identity(&self, which: &Reference) -> Result<String, Failure>;
 }
 
 /// The page tokens that a list gave so far. One that comes again would never end.
@@ -161,14 +167,14 @@ pub struct Allowed {
 pub async fn connect(config: &Config, means: Means, effects: &Effects) -> Result<Box<dyn Store>, Failure> {
     let allowed = Allowed {
         create: config.create,
-        recover: config.recover_deleted && config.mode == Mode::Push,
+        recover: config.recover_deleted && matches!(config.mode, Mode::Push | Mode::Sync),
         unsafe_write: !config.safe,
         rehearse: config.dry_run,
     };
     warm(&means.http, ahead::urls(config));
     let (entries, effects) = (&config.entries, effects.clone());
     Ok(match &config.store {
-        Settings::Local { directory } => Box::new(local::Local::new(means.workspace.join(directory), allowed, effects)),
+        Settings::Local { directory } => Box::new(local::Local::new(&means.workspace, directory, allowed, effects)),
         Settings::Aws(settings) => Box::new(aws::Aws::new(settings, entries, means, allowed, effects).await?),
         Settings::Gcp(settings) => Box::new(gcp::Gcp::new(settings, entries, means, allowed, effects).await?),
         Settings::Azure(settings) => Box::new(azure::Azure::new(settings, entries, means, allowed, effects).await?),
@@ -246,11 +252,29 @@ pub struct Overtaken {
     pub base: Option<Snapshot>,
     /// What the other wrote.
     pub theirs: Snapshot,
+    /// Theirs was what counted right after both were written: it is the later one, and the other has ours to look at.
+    pub is_later: bool,
+}
+
+/// What a look at the secret leads to.
+pub enum Planned {
+    /// Nothing is to be written.
+    Keep,
+    /// This is to be its content.
+    Write(Payload),
+    /// Somebody else is expected to write it: nothing is written, and it is looked at again after a pause.
+    Look,
+}
+
+impl From<Option<Payload>> for Planned {
+    fn from(payload: Option<Payload>) -> Self {
+        payload.map_or(Self::Keep, Self::Write)
+    }
 }
 
 /// Fetch, plan, commit, and again from the start when somebody else was faster, until it holds or `deadline` is near.
-/// `plan` gets what the secret holds, and what we wrote over in this run, and gives what it shall hold, or `None` where
-/// nothing is to be done; it is asked anew after every lost race.
+/// `plan` gets what the secret holds, and what we wrote over in this run, and gives what it shall hold; it is asked anew
+/// after every lost race. `first`: what the secret held a moment ago, where it was read already.
 ///
 /// # Errors
 /// What `plan` or the store answered; [`Kind::Refused`] where the race was lost until the time was up, and
@@ -260,38 +284,29 @@ pub async fn update(
     which: &Reference,
     deadline: Instant,
     effects: &Effects,
-    plan: impl FnMut(Option<&Snapshot>, &[Overtaken]) -> Result<Option<Payload>, Failure>,
-) -> Result<Written, Failure> {
-    let first = fetch_one(store, which).await?;
-    update_from(store, which, first, deadline, effects, plan).await
-}
-
-/// As [`update`], where the secret has been read already: `first` is what it held.
-///
-/// # Errors
-/// As [`update`].
-pub async fn update_from(
-    store: &dyn Store,
-    which: &Reference,
-    first: Option<Snapshot>,
-    deadline: Instant,
-    effects: &Effects,
-    mut plan: impl FnMut(Option<&Snapshot>, &[Overtaken]) -> Result<Option<Payload>, Failure>,
+    mut first: Option<Option<Snapshot>>,
+    mut plan: impl FnMut(Option<&Snapshot>, &[Overtaken]) -> Result<Planned, Failure>,
 ) -> Result<Written, Failure> {
     let effects = effects.on(&which.id);
-    let mut snapshot = first;
     let mut written = Written { version: None, changed: false, remarks: Vec::new() };
     let mut overtaken: Vec<Overtaken> = Vec::new();
     let mut pause = Backoff::new();
     loop {
+        let snapshot = match first.take() {
+            Some(snapshot) => snapshot,
+            None => fetch_one(store, which).await.map_err(|failure| half_done(failure, which, &overtaken))?,
+        };
         written.remarks.extend(snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone()));
         let version = snapshot.as_ref().map(|s| s.version.clone());
         let planned = plan(snapshot.as_ref(), &overtaken).map_err(|failure| half_done(failure, which, &overtaken))?;
-        let Some(payload) = planned else {
-            effects.may_hide(None);
-            return Ok(Written { version, ..written });
+        let outcome = match planned {
+            Planned::Keep => {
+                effects.may_hide(None);
+                return Ok(Written { version, ..written });
+            }
+            Planned::Write(payload) => store.commit(which, version.as_ref(), &payload).await,
+            Planned::Look => Ok(Commit::Conflict),
         };
-        let outcome = store.commit(which, version.as_ref(), &payload).await;
         match outcome.map_err(|failure| half_done(failure, which, &overtaken))? {
             Commit::Done { version, overtook, remark } => {
                 written.remarks.extend(remark);
@@ -302,9 +317,18 @@ pub async fn update_from(
                 }
                 let ids: Vec<String> = overtook.iter().map(ToString::to_string).collect();
                 effects.may_hide(Some(format!("it may hide what others wrote as version {}", ids.join(", "))));
+                // Where versions are numbers, what a write was written over came before it. Elsewhere only a look tells, and
+                // only at once.
+                let counts = match version.0.parse::<u64>() {
+                    Ok(_) => None,
+                    Err(_) => fetch_one(store, which).await.ok().flatten().map(|now| now.version),
+                };
                 for (id, theirs) in overtook.iter().zip(fetch_versions(store, which, &overtook).await?) {
                     match theirs {
-                        Some(theirs) => overtaken.push(Overtaken { base: snapshot.clone(), theirs }),
+                        Some(theirs) => {
+                            let is_later = counts.as_ref() == Some(id);
+                            overtaken.push(Overtaken { base: snapshot.clone(), theirs, is_later });
+                        }
                         None => written.remarks.push(format!(
                             "version {id} of `{which}`, written by somebody else at the same time, cannot be read any more"
                         )),
@@ -321,7 +345,6 @@ pub async fn update_from(
             return Err(half_done(failure, which, &overtaken));
         }
         tokio::time::sleep(wait).await;
-        snapshot = fetch_one(store, which).await.map_err(|failure| half_done(failure, which, &overtaken))?;
     }
 }
 

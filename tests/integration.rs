@@ -31,5 +31,6 @@ mod integration {
     mod logins;
     mod modes;
     mod patterns;
+    mod sync;
     mod warm;
 }

@@ -23,17 +23,19 @@ pub struct Meta {
 
 impl Meta {
     /// `versions`: what was read or written, one a secret. `env_file`: relative to the workspace. `check`: a difference is
-    /// drift, and no change; in the other modes it is the other way round. `all-keys` are all names of the plan.
+    /// drift, and no change; in the other modes it is the other way round. A conflict that nobody decided
+    /// keeps everything from being written, so that it is no change. `all-keys` are all names of the plan.
     #[must_use]
     pub fn new(plan: &Plan, versions: Vec<String>, env_file: Option<String>, check: bool, config: &Config) -> Self {
         let keys = |change| names(plan.with(change));
         let differs = plan.has_changes();
+        let conflicts = plan.count(Change::Conflict) > 0;
         Self {
             mode: config.mode,
             dry_run: config.dry_run,
             report: config.outputs_file.is_some(),
             outputs: [
-                ("has-changes", (differs && !check).to_string()),
+                ("has-changes", (differs && !check && !conflicts).to_string()),
                 ("has-drift", (differs && check).to_string()),
                 ("added-keys", keys(Change::Add)),
                 ("updated-keys", keys(Change::Update)),
@@ -94,14 +96,16 @@ impl Summary<'_> {
             (Mode::Pull, _) => format!("{secrets} → {file}"),
             (Mode::Push, _) => format!("{file} → {secrets}"),
             (Mode::Check, _) => format!("{secrets} and {file}"),
+            (Mode::Sync, _) => format!("{file} ↔ {secrets}"),
         };
         let dry =
             if self.meta.dry_run && self.meta.mode != Mode::Check { " Dry run: nothing was written." } else { "" };
         let told = if self.meta.mode == Mode::Check { Told::AsDifference } else { Told::AsPlan };
-        let mut page = format!("### envsync {mode}\n\n{sides}: {}.{dry}\n", self.plan.counts(told));
+        let stopped = if self.plan.count(Change::Conflict) > 0 { " Neither side was written." } else { "" };
+        let mut page = format!("### envsync {mode}\n\n{sides}: {}.{stopped}{dry}\n", self.plan.counts(told));
         let (changed, same): (Vec<_>, Vec<_>) =
             self.plan.steps.iter().partition(|step| step.change != Change::Unchanged);
-        let rows = changed.iter().chain(&same).map(|step| format!("| `{}` | {} |\n", step.key, step.change.word(told)));
+        let rows = changed.iter().chain(&same).map(|step| format!("| `{}` | {} |\n", step.key, step.words(told)));
         table(&mut page, "\n| variable | change |\n| --- | --- |\n", rows, SUMMARY / 2);
         if !self.misread.is_empty() {
             page.push_str("\nSome readers of the file take these variables for something else (input `dialect`):\n");
@@ -119,6 +123,7 @@ fn mode(mode: Mode) -> &'static str {
         Mode::Pull => "pull",
         Mode::Push => "push",
         Mode::Check => "check",
+        Mode::Sync => "sync",
     }
 }
 

@@ -91,7 +91,7 @@ fn plan(text: &str) -> Plan {
             "remove" => Change::Remove,
             _ => Change::Unchanged,
         };
-        crate::plan::Step { key: Key::new(name).unwrap(), change }
+        crate::plan::Step { key: Key::new(name).unwrap(), change, detail: crate::plan::Detail::None }
     };
     Plan { steps: text.split_whitespace().map(step).collect() }
 }

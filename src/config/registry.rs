@@ -48,7 +48,7 @@ macro_rules! inputs {
 }
 
 inputs! {
-    mode "pull" plain "What to do: `pull` (the file receives), `push` (the secret receives) or `check` (nothing is written; any difference is drift)."
+    mode "pull" plain "What to do: `pull` (the file receives), `push` (the secret receives), `sync` (both receive what the other one changed) or `check` (nothing is written; any difference is drift)."
     provider "" plain "Where the secret is: `aws`, `gcp`, `azure` or `local`. Required."
     secret "envsync-secrets" plain "Which secret, in the store's own notation: `[NAME =] ID[?version=V | ?stage=S][#json.path]`. One `*` in it makes a pattern, with a secret for each variable: `prod/app/*`. Several, one a line, for `pull` and `check`."
     env_file ".env" plain "The file, relative to the workspace. `false`: no file (`pull` only)."
@@ -62,12 +62,13 @@ inputs! {
     required_keys "" plain "Names that must be there, in lines or commas; a missing one fails before anything is written."
     template "" plain "A file such as `.env.example` whose names must be there."
     format "json" plain "How a new document is written: `json` (one object) or `dotenv` (text). An existing document keeps its form unless this is given."
-    delete "false" plain "Remove from the receiving side what the giving side does not have. An error for a push to a pattern, which never deletes a secret."
+    delete "false" plain "Remove from the receiving side what the giving side does not have; for `sync`, what was deleted on one side from the other. An error for a push to a pattern, which never deletes a secret."
     max_deletes "10" plain "The most variables that `delete` removes in one run; more are refused."
+    prefer "fail" plain "`sync`: what counts where both sides changed a variable to different values: `file`, `secret`, or `fail`, which writes nothing at all."
     dry_run "false" plain "Do everything except writing."
     on_collision "error" plain "Two entries, members or secrets of a pattern that yield one name: `error`, or `last` for the last one."
-    create "true" plain "`push`: create a secret that does not exist."
-    recover_deleted "false" plain "`push`: recover a secret that is scheduled for deletion."
+    create "true" plain "`push` and `sync`: create a secret that does not exist."
+    recover_deleted "false" plain "`push` and `sync`: recover a secret that is scheduled for deletion."
     concurrency "safe" plain "`safe`: no update of another writer is lost. `none`: one plain write, where the permissions for the safe way are not given."
     fail_on_drift "true" plain "`check`: end with exit code 6 on any difference."
     outputs "false" plain "`pull`: every variable becomes a masked step output (GitHub)."
@@ -137,7 +138,7 @@ pub fn help() -> String {
     }
     text.push_str(
         "\nExit codes: 0 done, 1 internal, 2 configuration or input, 3 login, 4 permission denied, 5 not found or deleted,\n\
-         6 drift or refused by a guard, 7 the cloud, the network or the file system failed, 8 partly applied,\n\
+         6 drift, a conflict, or refused by a guard, 7 the cloud, the network or the file system failed, 8 partly applied,\n\
          130 and 143 ended by SIGINT and SIGTERM.\n",
     );
     text

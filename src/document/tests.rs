@@ -565,3 +565,58 @@ fn the_end_of_a_wrapped_value_is_no_name() {
         assert!(Document::parse(&payload.into(), "_", false).is_ok(), "{payload}");
     }
 }
+
+#[test]
+fn a_member_of_another_document_comes_where_it_was() {
+    let rows = [
+        // here, there, name, expected
+        (
+            r#"{"db": {"host": "h"}, "x": 1}"#,
+            r#"{"db":{"port":5432}}"#,
+            "db_port",
+            r#"{"db": {"host": "h", "port": 5432}, "x": 1}"#,
+        ),
+        (
+            r#"{"db":{"host":"h"}}"#,
+            r#"{"db":{"tls":{"ca":"c"}}}"#,
+            "db_tls_ca",
+            r#"{"db":{"host":"h","tls":{"ca":"c"}}}"#,
+        ),
+        (r#"{"x":1}"#, r#"{"db":{"port":[1, 2]}}"#, "db_port", r#"{"x":1,"db":{"port":[1, 2]}}"#),
+        ("{}", r#"{"db":{"a b":null}}"#, "db_a b", r#"{"db":{"a b":null}}"#),
+        (r#"{"db":{}}"#, r#"{"db":{"port":1}}"#, "db_port", r#"{"db":{"port":1}}"#),
+        (r#"{"x":1}"#, r#"{"y":2}"#, "y", r#"{"x":1,"y":2}"#),
+        // A value stands on the way: the flattened name has to do.
+        (r#"{"db":"text"}"#, r#"{"db":{"port":1}}"#, "db_port", r#"{"db":"text","db_port":1}"#),
+        (
+            r#"{"db":{"tls":"on"}}"#,
+            r#"{"db":{"tls":{"ca":"c"}}}"#,
+            "db_tls_ca",
+            r#"{"db":{"tls":"on"},"db_tls_ca":"c"}"#,
+        ),
+    ];
+    for (here, there, name, expected) in rows {
+        let (mut document, from) = (parsed(here), parsed(there));
+        document.graft(name, &from).unwrap();
+        assert_eq!(document.print().expose(), expected, "{here} + {there}");
+        let read = parsed(expected).members();
+        assert_eq!(read.len(), document.members().len(), "{expected}");
+        document.set(&Key::new("NEW").unwrap(), &"fake-new".into()).unwrap();
+        assert!(Document::parse(&document.print(), "_", false).is_ok());
+    }
+}
+
+#[test]
+fn several_members_of_one_new_object_come_together() {
+    let mut document = parsed(r#"{"x":1}"#);
+    let from = parsed(r#"{"db":{"port":1,"tls":{"ca":"c"},"host":"h"}}"#);
+    for name in ["db_port", "db_tls_ca", "db_host"] {
+        document.graft(name, &from).unwrap();
+    }
+    assert_eq!(document.print().expose(), r#"{"x":1,"db":{"port":1,"tls":{"ca":"c"},"host":"h"}}"#);
+    let shadowed = document.set(&Key::new("db").unwrap(), &"fake-db".into());
+    assert_eq!(shadowed, Err(Fault::Shadowed { name: "db".into() }));
+    document.remove(&Key::new("db_port").unwrap());
+    document.set(&Key::new("db_host").unwrap(), &"g".into()).unwrap();
+    assert_eq!(document.print().expose(), r#"{"x":1,"db":{"tls":{"ca":"c"},"host":"g"}}"#);
+}

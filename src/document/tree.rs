@@ -1,6 +1,8 @@
 //! A JSON object as a tree that remembers every byte: the source stays as it is, and the tree holds only where its pieces
 //! lie. What was not set prints its old bytes.
 
+mod fresh;
+
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +10,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::Fault;
-use super::raw::{Kind, MAX_DEPTH, compact, depth, entries, is_blank, is_json, quoted, shown, text, unmarked, whole};
+use super::raw::{
+    Kind, MAX_DEPTH, compact, decoded, depth, entries, is_blank, is_json, quoted, shown, text, unmarked, whole,
+};
 use crate::secret::Secret;
 
 /// One JSON object, flattened: leaves by name, and around them the bytes of the source.
@@ -18,16 +22,18 @@ pub(super) struct Tree {
     root: Object,
     /// Where the root object lies; around it are a byte order mark and white space.
     at: Range<usize>,
-    /// First those of the source, then the new ones, which have no place in the tree.
+    /// First those of the source, then the new ones, which have no node in the tree.
     leaves: IndexMap<String, Leaf>,
-    /// The members of the root that are objects: a new member cannot have such a name.
+    /// How many of them the source has.
+    read: usize,
+    /// The members of the root that are objects, new ones too: a new member cannot have such a name.
     objects: HashSet<Arc<str>>,
 }
 
 /// What a flattened name stands for.
 #[derive(Clone)]
 struct Leaf {
-    /// The member names that lead to it; empty for a new one.
+    /// The member names that lead to it; empty for a new one that stands at the end of the root under its flattened name.
     path: Box<[Arc<str>]>,
     /// Its bytes in the source; empty for a new one.
     at: Range<usize>,
@@ -111,7 +117,7 @@ impl Tree {
     /// An object without members.
     pub(super) fn empty() -> Self {
         let root = Object { open: 1..1, members: Vec::new(), close: 1..1 };
-        Self { source: "{}".into(), root, at: 0..2, leaves: IndexMap::new(), objects: HashSet::new() }
+        Self { source: "{}".into(), root, at: 0..2, leaves: IndexMap::new(), read: 0, objects: HashSet::new() }
     }
 
     /// Reads a payload whose first character, after a byte order mark and white space, is `{`.
@@ -123,7 +129,8 @@ impl Tree {
         let mut reader = Reader { source, separator, last_wins, leaves: IndexMap::new(), objects: HashSet::new() };
         let root = reader.object(start, raw, &mut Vec::new())?;
         let Reader { leaves, objects, .. } = reader;
-        Ok(Self { source: payload.clone(), root, at: start..start + raw.len(), leaves, objects })
+        let read = leaves.len();
+        Ok(Self { source: payload.clone(), root, at: start..start + raw.len(), leaves, read, objects })
     }
 
     /// The flattened names with their values, in the order of the document.
@@ -156,7 +163,11 @@ impl Tree {
         } else if self.objects.contains(name) {
             return Err(Fault::Shadowed { name: name.to_owned() });
         } else {
-            let new = Leaf { path: Box::default(), at: 0..0, kind: Kind::of(text), read: None, now };
+            let path = if self.takes_path(&leaf.path) { leaf.path.clone() } else { Box::default() };
+            if let [first, _, ..] = &*path {
+                self.objects.insert(Arc::clone(first));
+            }
+            let new = Leaf { path, at: 0..0, kind: Kind::of(text), read: None, now };
             self.leaves.insert(name.to_owned(), new);
         }
         Ok(())
@@ -172,7 +183,7 @@ impl Tree {
         let source = self.source.expose();
         let mut out = String::with_capacity(source.len() + source.len() / 4);
         out.push_str(&source[..self.at.start]);
-        self.print_object(&self.root, true, &mut out);
+        self.print_object(&self.root, &mut Vec::new(), &mut out);
         out.push_str(&source[self.at.end..]);
         out.into()
     }
@@ -183,7 +194,7 @@ impl Tree {
 
     /// The first member that is left takes the gap after `{`, and the gap before `}` stays where it is, so that removing
     /// either end leaves no stray line.
-    fn print_object(&self, object: &Object, root: bool, out: &mut String) {
+    fn print_object(&self, object: &Object, trail: &mut Vec<String>, out: &mut String) {
         out.push('{');
         let mut after = None;
         for member in &object.members {
@@ -201,41 +212,21 @@ impl Tree {
             after = Some(self.slice(&member.after));
             out.extend([self.slice(&member.key), self.slice(&member.colon)]);
             match (&member.value, text) {
-                (Node::Object(inner), _) => self.print_object(inner, false, out),
+                (Node::Object(inner), _) => {
+                    trail.push(decoded(self.slice(&member.key)).unwrap_or_default());
+                    self.print_object(inner, trail, out);
+                    trail.pop();
+                }
                 (_, text) => out.push_str(text.unwrap_or_default()),
             }
         }
-        if root {
-            self.print_new(object, &mut after, out);
-        }
+        self.print_new(object, trail, &mut after, out);
         match after {
             Some(_) => out.push_str(self.slice(&object.close)),
             None if object.members.is_empty() => out.push_str(self.slice(&object.open)),
             None => {}
         }
         out.push('}');
-    }
-
-    /// Members that the source did not have, spaced like the last one that it had.
-    fn print_new<'a>(&'a self, object: &Object, after: &mut Option<&'a str>, out: &mut String) {
-        let (open, lead, colon, gap) = match object.members.as_slice() {
-            [] => ("", "", ":", ""),
-            [.., last] => {
-                let (lead, colon) = (self.slice(&last.lead), self.slice(&last.colon));
-                // A single member shows no gap after a comma; `{"a": 1}` is the style of `{"a": 1, "b": 2}`.
-                let only = object.members.len() == 1 && lead.is_empty() && colon.ends_with(' ');
-                (self.slice(&object.open), if only { " " } else { lead }, colon, self.slice(&last.after))
-            }
-        };
-        for (name, leaf) in self.leaves.iter().filter(|(_, leaf)| leaf.read.is_none()) {
-            let Some(text) = leaf.now.as_ref().and_then(|now| now.written.as_ref()) else { continue };
-            match *after {
-                None => out.push_str(open),
-                Some(before) => out.extend([before, ",", lead]),
-            }
-            *after = Some(gap);
-            out.extend([quoted(name).as_str(), colon, text.expose()]);
-        }
     }
 
     /// The JSON text of a leaf, `None` where it was removed.

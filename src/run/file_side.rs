@@ -64,10 +64,12 @@ impl Run<'_> {
     }
 
     /// Brings the file up to the giver's values, and again from the start when somebody else changed it meanwhile.
+    /// `version`: of the one secret that they are from.
     pub(super) async fn receive(
         &mut self,
         target: &Target,
         giver: &mut Variables,
+        version: Option<&str>,
     ) -> Result<(Plan, Document), Failure> {
         if !self.config.dry_run {
             file::sweep(target);
@@ -80,7 +82,11 @@ impl Run<'_> {
             let plan = self.plan(giver, &receiver, None)?;
             apply(&plan, giver, &mut document)?;
             self.ci.mask_document(&document);
-            if self.config.dry_run || !plan.has_changes() {
+            let moved = match version {
+                Some(version) => self.move_on(&mut document, giver, version)?,
+                None => false,
+            };
+            if self.config.dry_run || !(plan.has_changes() || moved) {
                 return Ok((plan, document));
             }
             let bytes = document.print();
@@ -106,7 +112,7 @@ impl Run<'_> {
     }
 
     /// `false` where somebody else was faster and nothing was written.
-    fn put(&mut self, target: &Target, before: Option<&Snapshot>, bytes: &[u8]) -> Result<bool, Failure> {
+    pub(super) fn put(&mut self, target: &Target, before: Option<&Snapshot>, bytes: &[u8]) -> Result<bool, Failure> {
         self.effects.may(format!("the file `{}` may have been written", target.relative()));
         let outcome = file::replace(target, before, bytes);
         match &outcome {
@@ -123,7 +129,7 @@ impl Run<'_> {
     }
 
     /// A pause after a lost race for a file.
-    async fn breathe(&self, target: &Target) -> Result<(), Failure> {
+    pub(super) async fn breathe(&self, target: &Target) -> Result<(), Failure> {
         let wait = Duration::from_millis(fastrand::u64(1..20));
         if Instant::now() + wait >= self.deadline {
             let what = format!("others kept writing `{}` until the time was up", target.relative());
@@ -134,7 +140,7 @@ impl Run<'_> {
     }
 
     /// What is about to be written must read as what it stands for: a defect here would lose values.
-    fn reads_back(&self, target: &Target, bytes: &[u8], expected: &Variables) -> Result<(), Failure> {
+    pub(super) fn reads_back(&self, target: &Target, bytes: &[u8], expected: &Variables) -> Result<(), Failure> {
         let read = Document::parse(bytes.to_vec(), &self.config.dialects).map(|document| document.variables());
         if read.is_ok_and(|read| read == *expected) {
             return Ok(());
@@ -159,7 +165,7 @@ fn read(name: &str, bytes: &[u8], dialects: &[Dialect]) -> Result<Document, Fail
         .map_err(|faults| Failure { kind: Kind::Input, problems: faults.into_iter().map(problem).collect() })
 }
 
-fn apply(plan: &Plan, giver: &Variables, document: &mut Document) -> Result<(), Failure> {
+pub(super) fn apply(plan: &Plan, giver: &Variables, document: &mut Document) -> Result<(), Failure> {
     let mut problems = Vec::new();
     for step in &plan.steps {
         match step.change {

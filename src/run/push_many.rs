@@ -13,7 +13,7 @@ use crate::error::{Failure, Kind, Problem};
 use crate::plan::{Change, Plan};
 use crate::reference::{Pattern, Reference, mapped};
 use crate::secret::{Key, Secret, Variables};
-use crate::store::{self, Form, Listed, Payload, Snapshot, Written};
+use crate::store::{self, Form, Listed, Payload, Planned, Snapshot, Written};
 
 /// How many secrets are written at once.
 const AT_ONCE: usize = 16;
@@ -152,11 +152,11 @@ impl Run<'_> {
                     foreign.borrow_mut().insert(one.key.clone(), found.payload.text.clone());
                 }
                 match found {
-                    Some(found) if found.payload.text == one.value => Ok(None),
-                    found => one.payload(found).map(Some),
+                    Some(found) if found.payload.text == one.value => Ok(Planned::Keep),
+                    found => one.payload(found).map(Planned::Write),
                 }
             };
-            let written = store::update_from(from, &one.which, one.before.clone(), deadline, effects, plan).await;
+            let written = store::update(from, &one.which, deadline, effects, Some(one.before.clone()), plan).await;
             effects.step();
             match &written {
                 Ok(written) if !written.changed => effects.on(&one.which.id).needless(),

@@ -1,6 +1,6 @@
 //! The side of the secret as it receives: the payload that is there, and the one that shall be there.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Run;
 use crate::config::Config;
@@ -73,44 +73,83 @@ pub(super) fn variables(document: &Document) -> Variables {
     members.filter_map(|(name, value)| Some((Key::new(&name)?, value))).collect()
 }
 
-/// Puts back into `document` what others had added or changed in versions that ours was written over, and tells whether
-/// there was anything. Of several that changed one name the newest counts. Names that this run means to change are left to
-/// its plan. What is absent there is no removal: that writer may have started from an older version. `rescued` remembers
-/// from round to round what this run itself put back.
+/// What this run put into the secret under a name.
+pub(super) struct Put {
+    /// What was there before.
+    pub(super) was: Option<Secret>,
+    /// What it put there; `None` removed it.
+    pub(super) put: Option<Secret>,
+}
+
+/// What becomes of the names that this run means to change, where others changed them too.
+pub(super) enum Own<'a> {
+    /// They are left to the plan of this run (push).
+    Stands(&'a BTreeSet<Key>),
+    /// What others wrote before takes the place of what this run put there, so that a merge sees it (sync).
+    Yields(&'a BTreeMap<Key, Put>),
+}
+
+/// What [`rescue`] did.
+pub(super) struct Rescued {
+    /// Whether there was anything to put back.
+    pub(super) changed: bool,
+    /// Names of this run that others changed, and that stay as this run has them.
+    pub(super) overruled: BTreeSet<Key>,
+}
+
+/// Puts back into `document` what others had added or changed in versions that ours was written over. Of several that
+/// changed one name the newest counts. What is absent there is no removal: that writer may have started from an older
+/// version. `rescued` remembers from round to round what this run itself put back.
 pub(super) fn rescue(
     config: &Config,
     which: &Reference,
     document: &mut Document,
     overtaken: &[Overtaken],
-    intended: &BTreeSet<Key>,
+    own: &Own<'_>,
     rescued: &mut HashMap<String, Secret>,
-) -> Result<bool, Failure> {
+) -> Result<Rescued, Failure> {
     let values = |document: &Document| document.members().into_iter().collect::<HashMap<_, _>>();
     let now = values(document);
     let mut decided = HashSet::new();
-    let mut changed = false;
-    for Overtaken { base, theirs } in overtaken.iter().rev() {
+    let mut done = Rescued { changed: false, overruled: BTreeSet::new() };
+    for Overtaken { base, theirs, is_later } in overtaken.iter().rev() {
+        // What came after ours counted, and whoever wrote the next one saw it: a sync may have taken it back.
+        if *is_later && matches!(own, Own::Yields(_)) {
+            continue;
+        }
         let base = values(&self::document(config, which, base.as_ref())?);
         let pinned = Reference { pin: Pin::Version(theirs.version.0.clone()), ..which.clone() };
         let theirs = self::document(config, &pinned, Some(theirs))?;
         for (name, value) in theirs.members() {
-            let mine = Key::new(&name).is_some_and(|key| intended.contains(&key));
-            if mine || base.get(&name) == Some(&value) || !decided.insert(name.clone()) {
+            if base.get(&name) == Some(&value) {
                 continue;
             }
             let here = now.get(&name);
-            let untouched = here == base.get(&name) || (here.is_some() && here == rescued.get(&name));
+            let yields = match (Key::new(&name), own) {
+                (Some(key), Own::Stands(mine)) if mine.contains(&key) => {
+                    if here != Some(&value) {
+                        done.overruled.insert(key);
+                    }
+                    continue;
+                }
+                (Some(key), Own::Yields(puts)) => puts.get(&key).is_some_and(|own| own.put.as_ref() == here),
+                _ => false,
+            };
+            if !decided.insert(name.clone()) {
+                continue;
+            }
+            let untouched = here == base.get(&name) || (here.is_some() && here == rescued.get(&name)) || yields;
             if untouched && here != Some(&value) {
                 document.graft(&name, &theirs).map_err(|fault| {
                     let what = format!("the secret `{which}` cannot take what another run wrote into it: {fault}");
                     Failure::new(Kind::Partial, what).help(fault.help(&which.id))
                 })?;
                 rescued.insert(name, value);
-                changed = true;
+                done.changed = true;
             }
         }
     }
-    Ok(changed)
+    Ok(done)
 }
 
 /// The payload after the plan, read back and within the store's limit; `None` where nothing changes. `rescued`: the

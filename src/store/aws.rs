@@ -113,6 +113,10 @@ impl Store for Aws {
     async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure> {
         self.find(which).await
     }
+
+    fn identity(&self, which: &Reference) -> Result<String, Failure> {
+        Ok(if which.region.is_some() { which.id.clone() } else { format!("{}:{}", self.region(which), which.id) })
+    }
 }
 
 fn conf(

@@ -104,7 +104,7 @@ impl Azure {
     async fn get_deleted(&self, vault: &Vault, name: &str, which: &Reference) -> Result<Option<Snapshot>, Failure> {
         match vault.deleted(name).await {
             Ok(Some(deleted)) if self.allowed.recover && self.allowed.rehearse => {
-                let help = "the push will recover it: without `dry_run`, because what it holds is not known before";
+                let help = "the run will recover it: without `dry_run`, because what it holds is not known before";
                 Err(is_deleted(vault, name, which, &deleted).help(help))
             }
             Ok(Some(_)) if self.allowed.recover => {
@@ -212,6 +212,11 @@ impl Store for Azure {
         listed.sort_by(|a, b| a.which.id.cmp(&b.which.id));
         Ok(listed)
     }
+
+    fn identity(&self, which: &Reference) -> Result<String, Failure> {
+        let (vault, name) = self.parts(which)?;
+        Ok(format!("{}/secrets/{}", vault.trim_end_matches('/'), name.to_ascii_lowercase()))
+    }
 }
 
 /// What others wrote since the ids before were listed.
@@ -281,7 +286,7 @@ fn is_deleted(vault: &Vault, name: &str, which: &Reference, deleted: &Deleted) -
     let until = deleted.until.as_ref().map_or_else(String::new, |at| format!(", and is purged on {at}"));
     let vault = vault.name();
     Failure::new(Kind::NotFound, format!("the secret `{which}` is deleted{since}{until}")).help(format!(
-        "push with `recover_deleted: true`, or recover it with `az keyvault secret recover --vault-name {vault} --name {name}`"
+        "push or sync with `recover_deleted: true`, or recover it with `az keyvault secret recover --vault-name {vault} --name {name}`"
     ))
 }
 

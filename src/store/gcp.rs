@@ -278,6 +278,10 @@ impl Store for Gcp {
     async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure> {
         self.find(which).await
     }
+
+    fn identity(&self, which: &Reference) -> Result<String, Failure> {
+        Ok(self.name(which)?.to_string())
+    }
 }
 
 fn snapshot(read: Read, remark: Option<String>) -> Snapshot {

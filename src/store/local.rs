@@ -26,15 +26,16 @@ const MAX_NAME: usize = 255;
 /// A store in one directory.
 pub struct Local {
     root: PathBuf,
+    name: String,
     allowed: Allowed,
     effects: Effects,
 }
 
 impl Local {
-    /// A store in `root`, which the first write makes.
+    /// A store in the directory `name` of the workspace, which the first write makes.
     #[must_use]
-    pub fn new(root: PathBuf, allowed: Allowed, effects: Effects) -> Self {
-        Self { root, allowed, effects }
+    pub fn new(workspace: &Path, name: &str, allowed: Allowed, effects: Effects) -> Self {
+        Self { root: workspace.join(name), name: name.trim_end_matches('/').to_owned(), allowed, effects }
     }
 
     fn directory(&self, which: &Reference) -> Result<PathBuf, Failure> {
@@ -168,6 +169,10 @@ impl Store for Local {
         }
         listed.sort_by(|a, b| a.which.id.cmp(&b.which.id));
         Ok(listed)
+    }
+
+    fn identity(&self, which: &Reference) -> Result<String, Failure> {
+        Ok(format!("{}/{}", self.name, which.id))
     }
 }
 

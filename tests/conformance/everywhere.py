@@ -76,14 +76,14 @@ def test_both_ways_again_and_again(store, workspace):
     store.check_clean(name)
 
 
-def push_at_once(store, tmp_path, name, count):
+def write_at_once(store, tmp_path, name, count, mode="push"):
     """As many processes at once as there are keys, each with one key of its own."""
     processes = []
     for n in range(count):
         workspace = Workspace(tmp_path / f"writer-{n}")
         workspace.path.mkdir()
         workspace.file.write_text(f"KEY_{n}=fake-{n}-value\n")
-        processes.append(workspace.start(store, "push", name))
+        processes.append(workspace.start(store, mode, name))
     # Every one is waited for, also where an early one fails.
     runs = [Workspace.finish(process, {f"fake-{n}-value"}) for n, process in enumerate(processes)]
     failed = [run for run in runs if run.code != 0]
@@ -96,11 +96,12 @@ def skip_without_locks(store):
         pytest.skip(store.unlocked)
 
 
-def test_many_processes_write_one_secret_at_once_and_nothing_is_lost(store, tmp_path):
+@pytest.mark.parametrize("mode", ["push", "sync"])
+def test_many_processes_write_one_secret_at_once_and_nothing_is_lost(mode, store, tmp_path):
     skip_without_locks(store)
     name = store.make()
     store.seed(name, '{"BASE":"fake-base"}')
-    wanted = push_at_once(store, tmp_path, name, store.writers)
+    wanted = write_at_once(store, tmp_path, name, store.writers, mode)
     assert json.loads(store.read(name)) == {"BASE": "fake-base", **wanted}
     store.check_clean(name, raced=True)
 
@@ -108,6 +109,6 @@ def test_many_processes_write_one_secret_at_once_and_nothing_is_lost(store, tmp_
 def test_8_processes_create_one_secret_at_once_and_nothing_is_lost(store, tmp_path):
     skip_without_locks(store)
     name = store.make()
-    wanted = push_at_once(store, tmp_path, name, 8)
+    wanted = write_at_once(store, tmp_path, name, 8)
     assert json.loads(store.read(name)) == wanted
     store.check_clean(name, raced=True)

@@ -14,6 +14,7 @@ A cloud adds itself with a store, which is any object with
     check_clean(name, raced)      fails where we left something of ours behind; `raced`: after several wrote at once
     missing_version               an id that no version has
     secret(base, variable)        the name of a variable's own secret by the pattern `base*`
+    base(name)                    provider and whole name, as a base line has them
     writers                       how many may write one secret at once, and all succeed
     unlocked                      why this server cannot judge writers at once; empty where it can
 
@@ -90,6 +91,28 @@ CASES = [
     Case("delete with an empty file is refused", "push", seeds=(A_B,), file="", inputs={"DELETE": "true"}, code=6, says=("help:",)),
     Case("delete of too many is refused", "push", seeds=(A_B,), file="C=fake-c\n", inputs={"DELETE": "true", "MAX_DELETES": "1"}, code=6, says=("help:",)),
     Case("pull deletes in the file", "pull", seeds=('{"A":"fake-one"}',), file=A_B_FILE, inputs={"DELETE": "true"}, written="A=fake-one\n"),
+    # Both ways. `{base}` in a file is the base line of the last seed, `{line}` the one of the version that counts afterwards.
+    Case("sync of equal sides", "sync", seeds=(A_B,), file=A_B_FILE, written="{line}" + A_B_FILE, says=("unchanged",)),
+    Case(
+        "sync creates the secret",
+        "sync",
+        file=A_B_FILE,
+        stored=[("A", "fake-one"), ("B", "fake-two")],
+        written="{line}" + A_B_FILE,
+        new_versions=1,
+        not_on={"ministack": "it gives a new secret's version an id of its own; on AWS that is the ClientRequestToken"},
+    ),
+    Case("sync creates the file", "sync", seeds=(A_B,), written="{line}" + A_B_FILE),
+    Case("sync without a base unites", "sync", seeds=('{"A":"fake-one"}',), file="B=fake-two\n", inputs={"DELETE": "true"}, stored=[("A", "fake-one"), ("B", "fake-two")], written="{line}B=fake-two\nA=fake-one\n", new_versions=1, says=("no base",)),
+    Case("sync of a change in the file", "sync", seeds=(A_B,), file="{base}A=fake-new\nB=fake-two\n", stored='{"A":"fake-new","B":"fake-two"}', written="{line}A=fake-new\nB=fake-two\n", new_versions=1),
+    Case("sync of changes on both sides", "sync", seeds=(A_B, '{"A":"fake-one","B":"fake-new"}'), file="{first}A=fake-file\nB=fake-two\n", stored='{"A":"fake-file","B":"fake-new"}', written="{line}A=fake-file\nB=fake-new\n", new_versions=1),
+    Case("sync of a conflict", "sync", seeds=(A_B, '{"A":"fake-new","B":"fake-two"}'), file="{first}A=fake-file\nB=fake-two\n", code=6, says=("A", "changed in the file, changed in the secret", "help:")),
+    Case("sync that prefers the file", "sync", seeds=(A_B, '{"A":"fake-new","B":"fake-two"}'), file="{first}A=fake-file\nB=fake-two\n", inputs={"PREFER": "file"}, stored='{"A":"fake-file","B":"fake-two"}', written="{line}A=fake-file\nB=fake-two\n", new_versions=1),
+    Case("sync that prefers the secret", "sync", seeds=(A_B, '{"A":"fake-new","B":"fake-two"}'), file="{first}A=fake-file\nB=fake-two\n", inputs={"PREFER": "secret"}, written="{line}A=fake-new\nB=fake-two\n"),
+    Case("sync of a deletion that may not travel", "sync", seeds=(A_B,), file="{base}A=fake-one\n", written="{base}" + A_B_FILE, says=("B",)),
+    Case("sync of a deletion", "sync", seeds=(A_B,), file="{base}A=fake-one\n", inputs={"DELETE": "true"}, stored=[("A", "fake-one")], written="{line}A=fake-one\n", new_versions=1),
+    Case("sync of a base that is gone", "sync", seeds=(A_B,), file="{gone}A=fake-one\n", inputs={"DELETE": "true"}, written="{line}" + A_B_FILE, says=("no base",)),
+    Case("sync without a change", "sync", seeds=(A_B,), file="{base}" + A_B_FILE, says=("unchanged",)),
     # Reading.
     Case("pull", "pull", seeds=(A_B,), written=A_B_FILE),
     Case("pull into a file that is there", "pull", seeds=(A_B,), file="# mine\nX=fake-x\nA='fake-old' # c\n", written="# mine\nX=fake-x\nA='fake-one' # c\nB=fake-two\n"),
@@ -236,6 +259,20 @@ def text_of(payload):
     return payload.decode(errors="ignore") if isinstance(payload, bytes) else payload or ""
 
 
+LINES = re.compile(r"\{(base|first|line|gone)\}")
+
+
+def with_lines(text, store, name, ids):
+    """A file of the table with its base lines."""
+    versions = {
+        "first": lambda: ids["secret_v0"],
+        "base": lambda: list(ids.values())[-1],
+        "line": lambda: store.current(name),
+        "gone": lambda: store.missing_version,
+    }
+    return LINES.sub(lambda found: f"# envsync:base {store.base(name)} {versions[found[1]]()}\n", text)
+
+
 def play(case, store, workspace):
     """Lays the table's row out, runs it, and compares everything that it says with what is there."""
     names, ids = {}, {}
@@ -246,8 +283,11 @@ def play(case, store, workspace):
     name = names["secret"]
     if case.state == "empty":
         store.empty(name)
-    if case.file is not None:
-        workspace.file.write_bytes(case.file.encode())
+    file = case.file
+    if file is not None and "{" in file:
+        file = with_lines(file, store, name, ids)
+    if file is not None:
+        workspace.file.write_bytes(file.encode())
     payload_before, versions_before = store.read(name), store.versions(name)
     if case.state == "deleted":
         store.schedule_deletion(name)
@@ -261,7 +301,10 @@ def play(case, store, workspace):
     assert run.code == case.code, run.output
     for part in case.says:
         assert re.search(rf"(?<!\w){re.escape(part)}(?!\w)", run.output), f"{part} is not in: {run.output}"
-    assert workspace.text() == (case.written if case.written is not None else case.file)
+    written = case.written
+    if written is not None and "{" in written:
+        written = with_lines(written, store, name, ids)
+    assert workspace.text() == (written if written is not None else file)
     if case.file is None and case.written is not None:
         assert stat.S_IMODE(workspace.file.stat().st_mode) == 0o600
     assert os.listdir(workspace.path) in ([], [".env"]), "a temporary file is left"

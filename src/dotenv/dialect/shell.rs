@@ -105,7 +105,18 @@ fn unreadable(token: &str) -> Option<&'static str> {
         }
     });
     let tilde = token.starts_with('~') || parts(token).any(|p| p.style == Style::Bare && p.raw.contains(":~"));
-    found.or(tilde.then_some("holds a `~` outside of quotes, which a shell would replace"))
+    found
+        .or(tilde.then_some("holds a `~` outside of quotes, which a shell would replace"))
+        .or(joins(token).then_some("ends with a backslash, which joins to it whatever comes next in the file"))
+}
+
+/// Whether the last character, or the line break behind it, is one that a backslash outside of quotes stands before.
+fn joins(token: &str) -> bool {
+    let last = parts(token).last().filter(|part| part.style == Style::Bare);
+    last.is_some_and(|part| {
+        let raw = part.raw.strip_suffix('\n').unwrap_or(part.raw);
+        raw.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+    })
 }
 
 fn decode(token: &str) -> Cow<'_, str> {

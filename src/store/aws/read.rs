@@ -41,7 +41,7 @@ impl Aws {
         };
         let Some(date) = described.deleted_date() else { return Err(trouble.failure()) };
         if self.allowed.recover && self.allowed.rehearse {
-            let help = "the push will recover it: without `dry_run`, because what it holds is not known before";
+            let help = "the run will recover it: without `dry_run`, because what it holds is not known before";
             return Err(deleted(which, Some(date)).help(help));
         }
         if !self.allowed.recover {
@@ -104,7 +104,7 @@ pub(super) fn deleted(which: &Reference, date: Option<&DateTime>) -> Failure {
     let since = date.and_then(|date| date.fmt(DateTimeFormat::DateTime).ok());
     let since = since.map_or_else(String::new, |since| format!(" (its DeletedDate is {since})"));
     Failure::new(Kind::NotFound, format!("the secret `{}` is scheduled for deletion{since}", which.id))
-        .help("push with `recover_deleted: true`, or restore it with `aws secretsmanager restore-secret`")
+        .help("push or sync with `recover_deleted: true`, or restore it with `aws secretsmanager restore-secret`")
 }
 
 fn parts(found: GetSecretValueOutput) -> (Option<String>, Option<Blob>, Option<String>) {

@@ -28,6 +28,10 @@ class AwsStore:
             **{key.upper(): value for key, value in self.keys.items()},
         }
 
+    @staticmethod
+    def base(name):
+        return f"aws {servers.REGION}:{name}"
+
     def make(self):
         return f"conformance/{uuid.uuid4()}"
 

@@ -29,6 +29,9 @@ class AzureStore:
             "CA_FILE": self.where.ca_file,
         }
 
+    def base(self, name):
+        return f"azure {self.where.vault.rstrip('/')}/secrets/{name.lower()}"
+
     def make(self):
         return f"conformance-{uuid.uuid4()}"
 

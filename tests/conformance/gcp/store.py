@@ -24,6 +24,9 @@ class GcpStore:
             "GCP_ACCESS_TOKEN": self.token,
         }
 
+    def base(self, name):
+        return f"gcp {self.path(name)}"
+
     def make(self):
         return f"conformance-{uuid.uuid4()}"
 

@@ -9,8 +9,8 @@ from conftest import TOKEN, client
 from doubles import double
 from everywhere import (  # noqa: F401: pytest runs what is imported
     play_or_skip,
-    push_at_once,
     test_120_secrets_by_a_pattern_on_more_than_one_page,
+    write_at_once,
     test_8_processes_create_one_secret_at_once_and_nothing_is_lost,
     test_both_ways_again_and_again,
     test_many_processes_write_one_secret_at_once_and_nothing_is_lost,
@@ -94,7 +94,7 @@ def test_slow_answers_lose_no_writers_key(tmp_path):
         slow = GcpStore("double", url, client(url), TOKEN)
         name = slow.make()
         slow.seed(name, '{"BASE":"fake-base"}')
-        wanted = push_at_once(slow, tmp_path, name, slow.writers)
+        wanted = write_at_once(slow, tmp_path, name, slow.writers)
         assert json.loads(slow.read(name)) == {"BASE": "fake-base", **wanted}
 
 

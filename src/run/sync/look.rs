@@ -1,0 +1,158 @@
+//! One merge at the store: what each look at the secret leads to, until it holds or is given up.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::document;
+use crate::dotenv::Document;
+use crate::error::{Failure, Kind};
+use crate::file::{Snapshot as OnDisk, Target};
+use crate::plan::{self, Change, Plan, Side, Terms};
+use crate::reference::Reference;
+use crate::run::secret_side::{self, Own, Put};
+use crate::run::{Run, file_side, refused, require};
+use crate::secret::{Key, Secret, Variables};
+use crate::store::{self, Overtaken, Payload, Planned, Snapshot};
+
+/// How long another run is waited for that has written over ours and will see that it has.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One file and one secret, being merged, in one go at the store.
+pub(super) struct Merge<'a> {
+    pub(super) which: &'a Reference,
+    pub(super) target: &'a Target,
+    pub(super) before: Option<&'a OnDisk>,
+    pub(super) required: &'a [Key],
+    pub(super) base: Option<Variables>,
+    pub(super) file: Variables,
+    /// What this run has put into the secret, and what it is about to put there.
+    pub(super) own: BTreeMap<Key, Put>,
+    pub(super) pending: BTreeMap<Key, Put>,
+    /// What it has put back of others: see [`secret_side::rescue`].
+    pub(super) put_back: HashMap<String, Secret>,
+    /// How many versions were written over when this was last looked at.
+    pub(super) overtaken: usize,
+    pub(super) patience: Option<Instant>,
+    /// What the versions that were written have changed.
+    pub(super) committed: Plan,
+    pub(super) last: Last,
+}
+
+/// What the last look at both sides gave.
+#[derive(Default)]
+pub(super) struct Last {
+    pub(super) plan: Plan,
+    /// The file as it shall be, without its base line.
+    pub(super) document: Option<Document>,
+    /// Whether this run takes back what it wrote.
+    pub(super) takes_back: bool,
+}
+
+impl Merge<'_> {
+    /// Merges with what the secret holds now.
+    pub(super) fn look(
+        &mut self,
+        run: &mut Run<'_>,
+        now: Option<&Snapshot>,
+        overtaken: &[Overtaken],
+    ) -> Result<Planned, Failure> {
+        let config = run.config;
+        if overtaken.len() > self.overtaken {
+            // What was to be written then was written.
+            for (key, put) in std::mem::take(&mut self.pending) {
+                self.own.entry(key).and_modify(|own| own.put.clone_from(&put.put)).or_insert(put);
+            }
+            self.committed.absorb(&self.last.plan.on(Side::Secret));
+            self.overtaken = overtaken.len();
+        }
+        self.pending.clear();
+        let mut document = secret_side::document(config, self.which, now)?;
+        let current = secret_side::variables(&document);
+        let own = Own::Yields(&self.own);
+        let rescued =
+            secret_side::rescue(config, self.which, &mut document, overtaken, &own, &mut self.put_back)?.changed;
+        run.tell_no_variables(self.which, &document);
+        let mut secret = secret_side::variables(&document);
+        run.ci.mask(&secret);
+        document::align(&mut secret, &self.file);
+        if let Some(base) = &mut self.base {
+            document::align(base, &self.file);
+            document::align(base, &secret);
+        }
+        let terms = Terms {
+            scope: &config.scope,
+            delete: config.delete,
+            max_deletes: config.max_deletes,
+            prefer: config.prefer,
+        };
+        let plan = plan::three_way(self.base.as_ref(), &self.file, &secret, &terms)
+            .map_err(|why| refused(&why, config.max_deletes))?;
+        if plan.count(Change::Conflict) > 0 {
+            let planned = self.give_way(run, now, &current, document, &plan)?;
+            self.last.plan = plan;
+            return Ok(planned);
+        }
+        self.patience = None;
+        let to_file = plan.on(Side::File);
+        let after = plan::applied(&to_file, &secret, &self.file);
+        require(self.required, &after, "the outcome")?;
+        let mut text = run.parse(self.target.relative(), self.before.map_or(&[][..], OnDisk::bytes))?;
+        file_side::apply(&to_file, &secret, &mut text)?;
+        run.ci.mask_document(&text);
+        run.reads_back(self.target, &text.print(), &after)?;
+        let to_secret = plan.on(Side::Secret);
+        let payload = secret_side::changed(config, self.which, now, document, &to_secret, &self.file, rescued)?;
+        for step in &to_secret.steps {
+            let put = Put { was: secret.get(&step.key).cloned(), put: self.file.get(&step.key).cloned() };
+            self.pending.insert(step.key.clone(), put);
+        }
+        self.last = Last { plan, document: Some(text), takes_back: false };
+        Ok(payload.filter(|payload| is_news(payload, now)).into())
+    }
+
+    /// A conflict that nobody decides. Before anything was written, that is the end. Where a version of ours was written
+    /// over others' (Google and Azure cannot refuse that), the later one gives way: it takes back what it changed.
+    fn give_way(
+        &mut self,
+        run: &Run<'_>,
+        now: Option<&Snapshot>,
+        current: &Variables,
+        mut document: document::Document,
+        plan: &Plan,
+    ) -> Result<Planned, Failure> {
+        if self.own.is_empty() {
+            return Ok(Planned::Keep);
+        }
+        // Theirs is the later one. If it is another sync, it sees that too, and takes its value back in a moment.
+        let overwritten = |key: &Key| self.own.get(key).is_some_and(|own| own.put.as_ref() != current.get(key));
+        if !self.last.takes_back && plan.with(Change::Conflict).any(overwritten) {
+            let until = *self.patience.get_or_insert_with(|| Instant::now() + PATIENCE);
+            if Instant::now() < until && until < run.deadline {
+                return Ok(Planned::Look);
+            }
+        }
+        self.last.takes_back = true;
+        let unusable = |fault: document::Fault| {
+            Failure::new(Kind::Partial, format!("couldn't take back what was written into `{}`: {fault}", self.which))
+                .help(fault.help(&self.which.id))
+        };
+        let there = secret_side::variables(&document);
+        for (key, own) in &self.own {
+            if there.get(key) == own.put.as_ref() && own.put != own.was {
+                match &own.was {
+                    Some(was) => document.set(key, was).map_err(unusable)?,
+                    None => document.remove(key),
+                }
+            }
+        }
+        let form = now.map_or(store::Form::Text, |now| now.payload.form);
+        let payload = Payload { text: document.print(), form };
+        Ok(Some(payload).filter(|payload| is_news(payload, now)).into())
+    }
+}
+
+fn is_news(payload: &Payload, now: Option<&Snapshot>) -> bool {
+    now.is_none_or(|now| now.payload.text != payload.text)
+}
