@@ -1,4 +1,5 @@
-# The image of the GitHub Action and of GitLab jobs: busybox, a CA bundle and one static binary.
+# The image of the GitHub Action and of GitLab jobs: busybox, a CA bundle and one static binary with a second name,
+# `envsync-cleanup`, which GitHub starts at the end of the job (an entry point of an action takes no arguments).
 #
 # Both bases and the stage that the binary comes from are arguments, so that the image also builds where no registry can
 # be reached: `--build-arg BINARY=given` takes a binary and a CA bundle from the build context (tests/container/run).
@@ -15,13 +16,14 @@ COPY . .
 RUN target="$(uname -m)-unknown-linux-gnu" \
  && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" --bin envsync \
  && install -D -m 0755 "target/$target/release/envsync" /out/usr/local/bin/envsync \
+ && ln -s envsync /out/usr/local/bin/envsync-cleanup \
  && install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt
 
 FROM scratch AS given
-ARG GIVEN_BINARY=envsync
-ARG GIVEN_CA_BUNDLE=ca-certificates.crt
-COPY ${GIVEN_BINARY} /out/usr/local/bin/envsync
-COPY ${GIVEN_CA_BUNDLE} /out/etc/ssl/certs/ca-certificates.crt
+# Set by the engine: `amd64` or `arm64`. The build context has a folder for each, with the binary and its second name.
+ARG TARGETARCH
+COPY ${TARGETARCH}/ /out/usr/local/bin/
+COPY ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt
 
 FROM ${BINARY} AS binary
 

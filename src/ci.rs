@@ -339,6 +339,14 @@ impl Ci {
         Ok(None)
     }
 
+    /// Has a file removed at the end of the job, where there is a stage for that; `None` takes it back.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`] where the command file cannot be written.
+    pub fn leave(&mut self, file: Option<&str>) -> Result<bool, Failure> {
+        self.host.leave(file)
+    }
+
     /// Shows the plan on the page of the run, on GitHub.
     ///
     /// # Errors

@@ -203,6 +203,8 @@ pub struct Config {
     pub unmasked: GlobSet,
     /// The shortest value that is masked, in characters.
     pub min_mask_length: usize,
+    /// Have a file that this run creates removed at the end of the job.
+    pub cleanup: bool,
     /// Where the outputs without values go, elsewhere than on GitHub.
     pub outputs_file: Option<String>,
     /// The bound of the whole run.
@@ -354,6 +356,7 @@ impl Reader<'_> {
         let fail_on_drift = self.flag("fail_on_drift", raw.fail_on_drift.as_deref(), true);
         let outputs = self.flag("outputs", raw.outputs.as_deref(), false);
         let export_env = self.flag("export_env", raw.export_env.as_deref(), false);
+        let cleanup = self.flag("cleanup", raw.cleanup.as_deref(), true);
         let unmasked = self.globs("unmasked_keys", raw.unmasked_keys.as_deref());
         let min_mask_length = self.number("min_mask_length", raw.min_mask_length.as_deref(), 4, 1..=1024);
         let timeout = self.number("timeout_seconds", raw.timeout_seconds.as_deref(), 120, 1..=86_400);
@@ -437,6 +440,7 @@ impl Reader<'_> {
             outputs,
             export_env,
             dialects,
+            cleanup,
             unmasked,
             min_mask_length: min_mask_length as usize,
             outputs_file: raw.outputs_file.clone(),

@@ -133,6 +133,18 @@ pub fn check_writable(target: &Target) -> Result<(), Failure> {
     Aside::create_like(target.directory(), target.name(), target.stat()?.as_ref()).map(drop)
 }
 
+/// Removes the file, which need not be there.
+///
+/// # Errors
+/// `Unavailable` where the directory does not let it go.
+pub fn remove(target: &Target) -> Result<bool, Failure> {
+    match rustix::fs::unlinkat(target.directory().fd(), target.name(), rustix::fs::AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(fail("remove", target.path(), error)),
+    }
+}
+
 /// Whether a path leads to this file, however it is written, also where there is none yet.
 #[must_use]
 pub fn is_same(path: &Path, target: &Target) -> bool {

@@ -3,6 +3,7 @@
 //! The run has a thread of its own, so that a signal and the bound of time end the process also while the run is held up
 //! by something that cannot be interrupted: name resolution, a disk, a log that nobody reads.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use envsync::ci::{self, Ci};
 use envsync::config::{self, Config, Environment, registry};
 use envsync::effects::Effects;
 use envsync::error::{Failure, Kind};
-use envsync::{file, run};
+use envsync::file;
+use envsync::run::{self, cleanup};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -23,7 +25,13 @@ fn main() -> ExitCode {
     let (env, garbled) = environment();
     let mut ci = Ci::detect(&env, &std::env::current_dir().unwrap_or_default());
     let effects = Effects::default();
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().map(PathBuf::from);
+    if program.as_deref().and_then(Path::file_name).is_some_and(|name| name == cleanup::PROGRAM) {
+        let outcome = cleanup::clean_up(&env, &mut ci);
+        return ExitCode::from(finish(&mut ci, &effects, outcome));
+    }
+    let arguments: Vec<_> = arguments.collect();
     match arguments.iter().map(|argument| argument.to_str()).collect::<Vec<_>>().as_slice() {
         [] => {}
         [Some("--help" | "-h")] => {

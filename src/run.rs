@@ -1,6 +1,7 @@
 //! The modes, to be read from top to bottom: both sides become variables, a plan compares them, and it is applied or not.
 
 mod base;
+pub mod cleanup;
 mod file_side;
 mod gather;
 mod progress;
@@ -68,12 +69,16 @@ pub async fn run(
     let mut run = Run { config, ci, effects, store: store.as_ref(), roots, deadline };
     // Whatever is wrong with a path is wrong before anything is written.
     let outputs_file = config.outputs_file.as_deref().map(|path| run.outputs_file(path)).transpose()?;
+    // Said before the file is there, so that a run that is cut off has said it too.
+    let left = cleanup::announce(&mut run)?;
     let outcome = match config.mode {
-        Mode::Pull => run.pull().await?,
-        Mode::Push => run.push().await?,
-        Mode::Check => run.check().await?,
-        Mode::Sync => run.sync().await?,
+        Mode::Pull => run.pull().await,
+        Mode::Push => run.push().await,
+        Mode::Check => run.check().await,
+        Mode::Sync => run.sync().await,
     };
+    cleanup::settle(&mut run, left.as_ref())?;
+    let outcome = outcome?;
     run.report(&outcome, outputs_file.as_ref()).await?;
     match config.mode {
         Mode::Pull | Mode::Push => Ok(()),

@@ -19,6 +19,7 @@ mod integration {
     mod actions_core;
     mod aws;
     mod azure;
+    mod cleanup;
     mod dialects;
     mod files;
     mod gcp;

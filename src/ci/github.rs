@@ -15,6 +15,8 @@ use crate::secret::Variables;
 
 /// More annotations of one level than this are only in the log.
 const ANNOTATIONS: usize = 10;
+/// The state that the post step finds as `STATE_envsync_file`.
+const LEFT: &str = "envsync_file";
 /// An annotation is cut at 4,096 UTF-16 units; what failed and how to mend it share them.
 const WHAT: usize = 3000;
 const HELP: usize = 1000;
@@ -24,12 +26,18 @@ pub(super) struct GitHub {
     output: Option<PathBuf>,
     env: Option<PathBuf>,
     summary: Option<PathBuf>,
+    state: Option<PathBuf>,
 }
 
 impl GitHub {
     pub(super) fn new(env: &Environment) -> Self {
         let file = |name| variable(env, name).map(PathBuf::from);
-        Self { output: file("GITHUB_OUTPUT"), env: file("GITHUB_ENV"), summary: file("GITHUB_STEP_SUMMARY") }
+        Self {
+            output: file("GITHUB_OUTPUT"),
+            env: file("GITHUB_ENV"),
+            summary: file("GITHUB_STEP_SUMMARY"),
+            state: file("GITHUB_STATE"),
+        }
     }
 }
 
@@ -90,6 +98,14 @@ impl Host for GitHub {
         let entries = meta.outputs.iter().map(|(name, value)| (*name, value.as_str()));
         append(self.output.as_ref(), &commands(entries))?;
         Ok(None)
+    }
+
+    fn leave(&self, file: Option<&str>) -> Result<bool, Failure> {
+        if self.state.is_none() {
+            return Ok(false);
+        }
+        append(self.state.as_ref(), &commands([(LEFT, file.unwrap_or_default())].into_iter()))?;
+        Ok(true)
     }
 
     fn summary(&self, page: &dyn Fn() -> String) -> Result<(), Failure> {

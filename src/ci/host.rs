@@ -49,6 +49,11 @@ pub(super) trait Host: Send + Sync {
         None
     }
 
+    /// Tells a later stage of this same step a file to remove, or that there is none; `false` where there is no such stage.
+    fn leave(&self, _file: Option<&str>) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
     fn summary(&self, _page: &dyn Fn() -> String) -> Result<(), Failure> {
         Ok(())
     }

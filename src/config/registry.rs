@@ -76,6 +76,7 @@ inputs! {
     dialect "portable" plain "Who reads the file, which decides how values are quoted: `portable` (every reader with quotes), `docker`, `shell`, `compose`, `python`, `node` or `next`. Several, in lines or commas: a form that all of them read. See docs/dotenv.md."
     unmasked_keys "" plain "Globs of names that are no secrets, such as `LOG_LEVEL` or `*_PORT`."
     min_mask_length "4" plain "Shorter values are not masked, because a mask on them would shred the log."
+    cleanup "true" plain "A file that this step created is removed at the end of the job (GitHub's post step)."
     outputs_file "" plain "Elsewhere than on GitHub: a file for the outputs without values, in the form of GitLab's dotenv report."
     timeout_seconds "120" plain "The most that the whole run takes."
     local_store ".envsync" plain "`local`: the directory of the store."

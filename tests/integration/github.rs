@@ -29,7 +29,8 @@ fn a_pull_hands_the_variables_to_file_outputs_and_environment() {
 fn values_are_handed_over_only_on_request() {
     let done = Run::new().github().seed("app", &app()).expect(0);
     assert_eq!(done.outputs.len(), META.len());
-    assert!(done.env.is_empty() && done.state.is_empty());
+    assert!(done.env.is_empty());
+    assert_eq!(done.state.into_iter().collect::<Vec<_>>(), [("envsync_file".to_owned(), ".env".to_owned())]);
 }
 
 #[test]

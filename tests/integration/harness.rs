@@ -10,6 +10,7 @@ mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub struct Run {
     place: Place,
     inputs: BTreeMap<String, String>,
     env: Vec<(String, String)>,
+    post: bool,
 }
 
 impl Room {
@@ -61,6 +63,7 @@ impl Room {
             place: Place::Plain,
             inputs: inputs.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             env: Vec::new(),
+            post: false,
         }
     }
 }
@@ -75,6 +78,13 @@ impl Run {
     pub fn github(mut self) -> Self {
         self.place = Place::GitHub;
         self
+    }
+
+    /// As the post step of a container step that left this state: the same inputs, under the other name of the program.
+    pub fn post(mut self, state: &BTreeMap<String, String>) -> Self {
+        self.post = true;
+        self.env.extend(state.iter().map(|(name, value)| (format!("STATE_{name}"), value.clone())));
+        self.github()
     }
 
     /// In a GitLab job: inputs are `ENVSYNC_*`.
@@ -126,6 +136,9 @@ impl Run {
         let files = root.join("commands").join(uuid::Uuid::new_v4().to_string());
         fs::create_dir(&files).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_envsync"));
+        if self.post {
+            command.arg0("/usr/local/bin/envsync-cleanup");
+        }
         command.env_clear().current_dir(&workspace).stdin(Stdio::null()).env("HOME", root.join("home"));
         match self.place {
             Place::GitHub => {
@@ -205,6 +218,9 @@ impl Run {
         assert!(expected, "exit code {:?} in place of {codes:?}\n{}", done.code, done.transcript());
         done.assert_silent(self.place);
         done.assert_understood(self.place, &step, &effects);
+        if self.place == Place::GitHub && !self.post && done.code == Some(0) {
+            done.assert_outputs();
+        }
         done.assert_reads_back(&env_file, file_before.as_deref(), &dialects);
         let left: Vec<_> = done.room.aside().difference(&aside_before).cloned().collect();
         assert!(left.is_empty(), "left aside: {left:?}");

@@ -47,6 +47,17 @@ fn writing_table() {
 }
 
 #[test]
+fn a_shell_value_that_joins_the_next_line_is_refused() {
+    // Whatever were written behind it would become a part of it.
+    for line in ["K=\\\n", "K=\\", "K=a'b'\\\n", "K=\\\\\\\n"] {
+        assert!(document(line, "shell").is_err(), "{line:?}");
+    }
+    for line in ["K=\\\\\n", "K='\\'\n", "K=a\\\nb\n"] {
+        assert!(document(line, "shell").is_ok(), "{line:?}");
+    }
+}
+
+#[test]
 fn refusal_table() {
     let rows = [
         ("docker", "hunter2\n", "holds a line break, which docker, podman and kubectl would misread", "portable"),
