@@ -12,10 +12,8 @@ ARG BINARY=compiled
 FROM ${RUST_IMAGE} AS compiled
 WORKDIR /src
 COPY . .
-# The target is named, although it is the host's, because +crt-static would else reach build scripts and procedural macros.
-RUN target="$(uname -m)-unknown-linux-gnu" \
- && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" --bin envsync \
- && install -D -m 0755 "target/$target/release/envsync" /out/usr/local/bin/envsync \
+RUN .ci/binary /out/usr/local/bin \
+ && rm /out/usr/local/bin/envsync-* \
  && ln -s envsync /out/usr/local/bin/envsync-cleanup \
  && install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt
 

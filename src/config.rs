@@ -399,7 +399,7 @@ impl Reader<'_> {
                 Some(Store::Local { directory: raw.local_store.clone().unwrap_or_else(|| ".envsync".to_owned()) })
             }
             Some(Provider::Aws) => self.aws(raw, &entries, &mut missing_login).map(Store::Aws),
-            Some(Provider::Gcp) => self.gcp(raw, &mut missing_login).map(Store::Gcp),
+            Some(Provider::Gcp) => self.gcp(raw, &entries, &mut missing_login).map(Store::Gcp),
             Some(Provider::Azure) => self.azure(raw, &entries, &mut missing_login).map(Store::Azure),
             None => None,
         };

@@ -11,12 +11,13 @@ pub mod dotenv;
 pub mod plan;
 pub mod reference;
 
+pub mod file;
+pub mod http;
+
 pub mod auth;
 pub mod config;
 
 pub mod ci;
-pub mod file;
-pub mod http;
 pub mod store;
 
 pub mod run;

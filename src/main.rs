@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     let (env, garbled) = environment();
     let mut ci = Ci::detect(&env, &std::env::current_dir().unwrap_or_default());
     let effects = Effects::default();
+    last_words_of_a_panic(effects.clone());
     let mut arguments = std::env::args_os();
     let program = arguments.next().map(PathBuf::from);
     if program.as_deref().and_then(Path::file_name).is_some_and(|name| name == cleanup::PROGRAM) {
@@ -65,6 +66,20 @@ fn main() -> ExitCode {
         Ok(runtime) => ExitCode::from(runtime.block_on(supervise(config, env, ci, effects))),
         Err(failure) => ExitCode::from(finish(&mut ci, &effects, Err(failure))),
     }
+}
+
+/// A panic is a defect, of ours or of a library's. What it says is not shown, because it may quote what it stumbled over.
+#[allow(clippy::exit, clippy::disallowed_methods, reason = "a panic would abort, with an exit code that means nothing")]
+fn last_words_of_a_panic(effects: Effects) {
+    std::panic::set_hook(Box::new(move |panic| {
+        file::abandon();
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+        ci::last_words(&format!(
+            "envsync: {}\nerror: a defect of EnvSync ended the run{place}\n  help: report it with this line; no value is in it\n",
+            effects.sentence()
+        ));
+        std::process::exit(i32::from(Kind::Internal.exit_code()));
+    }));
 }
 
 /// The one snapshot of the process environment, and the names whose values are no UTF-8 text.

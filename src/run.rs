@@ -160,6 +160,7 @@ impl Run<'_> {
         let mut put_back = HashMap::new();
         let written = store::update(self.store, which, self.deadline, self.effects, None, |snapshot, overtaken| {
             let mut document = secret_side::document(config, which, snapshot)?;
+            self.mask_overtaken(which, overtaken);
             let rescued =
                 secret_side::rescue(config, which, &mut document, overtaken, &Own::Stands(&mine), &mut put_back)?;
             overruled.extend(rescued.overruled);

@@ -1,22 +1,23 @@
-//! The port to a store, and the loop that writes through it without losing an update of another writer.
+//! The port to a store; [`update()`] is the loop that writes through it without losing an update of another writer.
 
 mod ahead;
 pub mod aws;
 pub mod azure;
 pub mod gcp;
 pub mod local;
+mod update;
+
+pub use update::{Overtaken, Planned, Written, update};
 
 use std::collections::HashSet;
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 
 use crate::auth::Means;
 use crate::config::{Config, Mode, Store as Settings};
 use crate::effects::Effects;
-use crate::error::{Failure, Kind, Problem};
+use crate::error::{Failure, Kind};
 use crate::http::warm::warm;
 use crate::reference::{Pin, Reference};
 use crate::secret::Secret;
@@ -233,171 +234,4 @@ pub fn not_found(which: &Reference, place: &str, help: impl Into<String>) -> Fai
 pub async fn fetch_one(store: &dyn Store, which: &Reference) -> Result<Option<Snapshot>, Failure> {
     let missing = || Failure::new(Kind::Internal, format!("the store gave no answer for `{which}`"));
     store.fetch(std::slice::from_ref(which)).await.pop().ok_or_else(missing)?
-}
-
-/// What a write came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The version that counts now, ours or the one that needed no change; `None` where there is still no secret.
-    pub version: Option<Version>,
-    /// Whether that version is a new one of ours.
-    pub changed: bool,
-    /// What the user has to know.
-    pub remarks: Vec<String>,
-}
-
-/// A version of somebody else that one of ours was written over, and the one that both started from.
-pub struct Overtaken {
-    /// What our write started from; `None` where there was no secret.
-    pub base: Option<Snapshot>,
-    /// What the other wrote.
-    pub theirs: Snapshot,
-    /// Theirs was what counted right after both were written: it is the later one, and the other has ours to look at.
-    pub is_later: bool,
-}
-
-/// What a look at the secret leads to.
-pub enum Planned {
-    /// Nothing is to be written.
-    Keep,
-    /// This is to be its content.
-    Write(Payload),
-    /// Somebody else is expected to write it: nothing is written, and it is looked at again after a pause.
-    Look,
-}
-
-impl From<Option<Payload>> for Planned {
-    fn from(payload: Option<Payload>) -> Self {
-        payload.map_or(Self::Keep, Self::Write)
-    }
-}
-
-/// Fetch, plan, commit, and again from the start when somebody else was faster, until it holds or `deadline` is near.
-/// `plan` gets what the secret holds, and what we wrote over in this run, and gives what it shall hold; it is asked anew
-/// after every lost race. `first`: what the secret held a moment ago, where it was read already.
-///
-/// # Errors
-/// What `plan` or the store answered; [`Kind::Refused`] where the race was lost until the time was up, and
-/// [`Kind::Partial`] where a version of ours may hide another's by then.
-pub async fn update(
-    store: &dyn Store,
-    which: &Reference,
-    deadline: Instant,
-    effects: &Effects,
-    mut first: Option<Option<Snapshot>>,
-    mut plan: impl FnMut(Option<&Snapshot>, &[Overtaken]) -> Result<Planned, Failure>,
-) -> Result<Written, Failure> {
-    let effects = effects.on(&which.id);
-    let mut written = Written { version: None, changed: false, remarks: Vec::new() };
-    let mut overtaken: Vec<Overtaken> = Vec::new();
-    let mut pause = Backoff::new();
-    loop {
-        let snapshot = match first.take() {
-            Some(snapshot) => snapshot,
-            None => fetch_one(store, which).await.map_err(|failure| half_done(failure, which, &overtaken))?,
-        };
-        written.remarks.extend(snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone()));
-        let version = snapshot.as_ref().map(|s| s.version.clone());
-        let planned = plan(snapshot.as_ref(), &overtaken).map_err(|failure| half_done(failure, which, &overtaken))?;
-        let outcome = match planned {
-            Planned::Keep => {
-                effects.may_hide(None);
-                return Ok(Written { version, ..written });
-            }
-            Planned::Write(payload) => store.commit(which, version.as_ref(), &payload).await,
-            Planned::Look => Ok(Commit::Conflict),
-        };
-        match outcome.map_err(|failure| half_done(failure, which, &overtaken))? {
-            Commit::Done { version, overtook, remark } => {
-                written.remarks.extend(remark);
-                written.changed = true;
-                if overtook.is_empty() {
-                    effects.may_hide(None);
-                    return Ok(Written { version: Some(version), ..written });
-                }
-                let ids: Vec<String> = overtook.iter().map(ToString::to_string).collect();
-                effects.may_hide(Some(format!("it may hide what others wrote as version {}", ids.join(", "))));
-                // Where versions are numbers, what a write was written over came before it. Elsewhere only a look tells, and
-                // only at once.
-                let counts = match version.0.parse::<u64>() {
-                    Ok(_) => None,
-                    Err(_) => fetch_one(store, which).await.ok().flatten().map(|now| now.version),
-                };
-                for (id, theirs) in overtook.iter().zip(fetch_versions(store, which, &overtook).await?) {
-                    match theirs {
-                        Some(theirs) => {
-                            let is_later = counts.as_ref() == Some(id);
-                            overtaken.push(Overtaken { base: snapshot.clone(), theirs, is_later });
-                        }
-                        None => written.remarks.push(format!(
-                            "version {id} of `{which}`, written by somebody else at the same time, cannot be read any more"
-                        )),
-                    }
-                }
-            }
-            Commit::Rehearsed => return Ok(Written { version, ..written }),
-            Commit::Conflict => {}
-        }
-        let wait = pause.next();
-        if Instant::now() + wait >= deadline {
-            let what = format!("others kept writing `{which}` until the time was up");
-            let failure = Failure::new(Kind::Refused, what).help("run it again, or raise `timeout_seconds`");
-            return Err(half_done(failure, which, &overtaken));
-        }
-        tokio::time::sleep(wait).await;
-    }
-}
-
-/// A failure after a version of ours was written over others says which ones to look at.
-fn half_done(failure: Failure, which: &Reference, overtaken: &[Overtaken]) -> Failure {
-    if overtaken.is_empty() {
-        return failure;
-    }
-    let versions: Vec<String> = overtaken.iter().map(|o| format!("`{}`", o.theirs.version)).collect();
-    let what =
-        format!("a version of ours may hide what others wrote into `{which}` as version {}", versions.join(", "));
-    let mut problems = failure.problems;
-    problems.push(Problem::new(what, "run it again, and compare those versions with the current one"));
-    Failure { kind: Kind::Partial, problems }
-}
-
-/// `None` for a version that is gone again, or was disabled.
-async fn fetch_versions(
-    store: &dyn Store,
-    which: &Reference,
-    versions: &[Version],
-) -> Result<Vec<Option<Snapshot>>, Failure> {
-    let references: Vec<Reference> =
-        versions.iter().map(|version| Reference { pin: Pin::Version(version.0.clone()), ..which.clone() }).collect();
-    let mut found = Vec::new();
-    for (reference, answer) in references.iter().zip(store.fetch(&references).await) {
-        let hidden = |failure: Failure| {
-            let what = format!("our version may hide `{reference}`, which could not be read: {failure}");
-            Failure::new(Kind::Partial, what).help("compare that version with the current one")
-        };
-        match answer {
-            Ok(found_or_gone) => found.push(found_or_gone),
-            Err(failure) if failure.kind == Kind::NotFound => found.push(None),
-            Err(failure) => return Err(hidden(failure)),
-        }
-    }
-    Ok(found)
-}
-
-/// Full jitter whose ceiling doubles from 50 ms to 3 s: a lost race means that somebody else got on, and on AWS every
-/// lost try leaves a version behind.
-struct Backoff {
-    ceiling: Duration,
-}
-
-impl Backoff {
-    fn new() -> Self {
-        Self { ceiling: Duration::from_millis(50) }
-    }
-
-    fn next(&mut self) -> Duration {
-        let wait = self.ceiling.mul_f64(fastrand::f64());
-        self.ceiling = (self.ceiling * 2).min(Duration::from_secs(3));
-        wait
-    }
 }

@@ -73,10 +73,16 @@ fn inputs_table() -> String {
 fn outputs_table(action: &str) -> String {
     let mut text = String::from("| output | elsewhere, in `outputs_file` | what |\n|---|---|---|\n");
     for (name, what) in outputs(action) {
-        let variable = format!("ENVSYNC_{}", name.to_ascii_uppercase().replace('-', "_"));
+        let variable = format!("ENVSYNC_{}", elsewhere(&name).to_ascii_uppercase());
         text.push_str(&format!("| `{name}` | `{variable}` | {what} |\n"));
     }
     text
+}
+
+/// An output's name in `outputs_file`. In a later job of GitLab's it must not be the input of that name.
+fn elsewhere(output: &str) -> String {
+    let name = output.replace('-', "_");
+    if INPUTS.iter().any(|input| input.name == name) { format!("{name}_path") } else { name }
 }
 
 /// Names and texts of the outputs, by the layout that `action.yml` keeps: two blanks a name, six a text.
@@ -212,7 +218,7 @@ const OTHER: [&str; 5] =
 fn no_page_names_an_input_or_an_output_that_does_not_exist() {
     let outputs = outputs(&read("action.yml"));
     let mut known: BTreeSet<String> = INPUTS.iter().map(|input| input.name.to_owned()).collect();
-    known.extend(outputs.iter().map(|(name, _)| name.replace('-', "_")));
+    known.extend(outputs.iter().map(|(name, _)| elsewhere(name)));
     let mut wrong = Vec::new();
     for (page, text) in pages() {
         // Terraform's own names of things on AWS look like inputs.

@@ -20,7 +20,7 @@ use super::way::{AwsLogin, AwsWay, IdToken};
 use super::{Means, oidc};
 use crate::config::Aws as Settings;
 use crate::error::{Failure, Kind};
-use crate::http::{AwsHttp, aws};
+use crate::http::aws::{self, AwsHttp};
 use crate::secret::Secret;
 use refusal::{Hop, Refused};
 
@@ -212,13 +212,14 @@ impl Exchange {
         role: &str,
         hop: &Hop<'_>,
     ) -> Result<Session, Failure> {
-        let Some(issued) = issued else {
+        let credentials = issued.and_then(|issued| {
+            let end = SystemTime::try_from(issued.expiration).ok();
+            temporary(&self.means, &issued.access_key_id, &issued.secret_access_key, &issued.session_token, end)
+        });
+        let Some(credentials) = credentials else {
             let told = aws::Told { transport: Some(aws::UNREADABLE.to_owned()), ..aws::Told::default() };
             return Err(self.refused(hop, &told));
         };
-        let end = SystemTime::try_from(issued.expiration).ok();
-        let credentials =
-            temporary(&self.means, &issued.access_key_id, &issued.secret_access_key, &issued.session_token, end);
         Ok(Session { credentials, arn, role: Some(role.to_owned()) })
     }
 
@@ -236,14 +237,17 @@ impl Exchange {
                 answer.arn.unwrap_or_default()
             }
         };
-        let account = refusal::account(&arn).unwrap_or_default();
-        if allowed.iter().any(|allowed| allowed == account) {
+        let arn = refusal::identity(&arn);
+        let account = arn.and_then(refusal::account);
+        if account.is_some_and(|account| allowed.iter().any(|allowed| allowed == account)) {
             return Ok(());
         }
+        let ended = match account.zip(arn) {
+            Some((account, arn)) => format!("account `{account}` (as `{arn}`)"),
+            None => "an account that STS does not name".to_owned(),
+        };
         let what = format!(
-            "the AWS login ended in account `{}` (as `{}`), and only {} may be used",
-            account.escape_default(),
-            arn.escape_default(),
+            "the AWS login ended in {ended}, and only {} may be used",
             allowed.iter().map(|account| format!("`{account}`")).collect::<Vec<_>>().join(", ")
         );
         Err(Failure::new(Kind::Login, what)
@@ -251,12 +255,17 @@ impl Exchange {
     }
 }
 
-/// Masks temporary credentials before anything else is done with them.
-fn temporary(means: &Means, id: &str, secret: &str, token: &str, end: Option<SystemTime>) -> Credentials {
+/// Masks temporary credentials before anything else is done with them. `None` for what can be none: the SDK panics over a
+/// key that no header can hold.
+fn temporary(means: &Means, id: &str, secret: &str, token: &str, end: Option<SystemTime>) -> Option<Credentials> {
     for part in [id, secret, token] {
         means.mask.mask(&Secret::from(part));
     }
-    Credentials::new(id, secret, Some(token.to_owned()), end, "envsync")
+    let good = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic());
+    [id, secret, token]
+        .into_iter()
+        .all(good)
+        .then(|| Credentials::new(id, secret, Some(token.to_owned()), end, "envsync"))
 }
 
 /// STS refuses now and then what it allows a moment later: a policy that has just been made, keys of an issuer that it

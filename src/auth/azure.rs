@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind;
-use azure_core::http::{ClientOptions, RetryOptions, Transport};
+use azure_core::http::{ClientOptions, HttpClient, RetryOptions, Transport};
 use azure_core::time::{Duration, OffsetDateTime};
 
 use super::Means;
@@ -19,12 +19,12 @@ use crate::config::{self, AzureCloud};
 use crate::error::{Failure, Kind};
 use crate::http::azure::{AzureHttp, find};
 use crate::secret::{Masker, Secret};
-use entra::Application;
+use entra::{Application, Entra};
 use managed::Managed;
 
 /// The client's options for one host: our transport, which also decides what is sent again.
 #[must_use]
-pub fn client_options(http: AzureHttp, cloud: Option<CloudConfiguration>) -> ClientOptions {
+pub fn client_options(http: impl HttpClient + 'static, cloud: Option<CloudConfiguration>) -> ClientOptions {
     ClientOptions {
         transport: Some(Transport::new(Arc::new(http))),
         retry: RetryOptions::none(),
@@ -39,7 +39,7 @@ pub fn client_options(http: AzureHttp, cloud: Option<CloudConfiguration>) -> Cli
 /// # Errors
 /// [`Kind::Input`] for a tenant that can be none.
 pub fn credential(settings: &config::Azure, means: &Means) -> Result<Arc<dyn TokenCredential>, Failure> {
-    let options = || client_options(AzureHttp::new(means.http.clone(), None), Some(authority(settings)));
+    let options = || client_options(Entra(AzureHttp::new(means.http.clone(), None)), Some(authority(settings)));
     let inner: Arc<dyn TokenCredential> = match &settings.login.way {
         AzureWay::Token(token) => Arc::new(Given(token.clone())),
         AzureWay::ClientSecret { tenant, client, secret } => {
@@ -69,6 +69,11 @@ pub async fn log_in(credential: &dyn TokenCredential, resource: &str) -> Result<
 fn no_answer() -> Failure {
     Failure::new(Kind::Unavailable, "what answers at the address of Entra gave no token and no error of Entra")
         .help("check `azure_authority_host` and the proxy variables")
+}
+
+/// Whether a header can carry it.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn authority(settings: &config::Azure) -> CloudConfiguration {

@@ -115,7 +115,7 @@ impl Login {
             Endpoints::of(&login.universe, settings.sts_endpoint.as_deref(), settings.iam_endpoint.as_deref());
         let mut held = held(&login.way, &endpoints, means)?;
         if let (Base::Metadata(server), None) = (&held.base, &settings.project) {
-            held.project = Some(server.project(means).await?);
+            held.project = Some(server.project().await?);
         }
         if let Some(wanted) = &login.impersonation {
             let iam = endpoints.iam();
@@ -235,7 +235,7 @@ fn held(way: &GcpWay, endpoints: &Endpoints, means: &Means) -> Result<Held, Fail
         }
         GcpWay::File(path) => {
             let (path, text) = credentials::read(path, &means.workspace, "the file of GOOGLE_APPLICATION_CREDENTIALS")?;
-            let name = format!("the Google credentials file `{}`", path.display());
+            let name = format!("the Google credentials in the file `{}`", path.display());
             credentials::parse(text.expose(), &name, endpoints, means)
         }
         GcpWay::Federation { provider, token, audience } => {

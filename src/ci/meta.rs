@@ -24,18 +24,17 @@ pub struct Meta {
 impl Meta {
     /// `versions`: what was read or written, one a secret. `env_file`: relative to the workspace. `check`: a difference is
     /// drift, and no change; in the other modes it is the other way round. A conflict that nobody decided
-    /// keeps everything from being written, so that it is no change. `all-keys` are all names of the plan.
+    /// is no change. `all-keys` are all names of the plan.
     #[must_use]
     pub fn new(plan: &Plan, versions: Vec<String>, env_file: Option<String>, check: bool, config: &Config) -> Self {
         let keys = |change| names(plan.with(change));
         let differs = plan.has_changes();
-        let conflicts = plan.count(Change::Conflict) > 0;
         Self {
             mode: config.mode,
             dry_run: config.dry_run,
             report: config.outputs_file.is_some(),
             outputs: [
-                ("has-changes", (differs && !check && !conflicts).to_string()),
+                ("has-changes", (is_written(plan) && !check).to_string()),
                 ("has-drift", (differs && check).to_string()),
                 ("added-keys", keys(Change::Add)),
                 ("updated-keys", keys(Change::Update)),
@@ -101,7 +100,8 @@ impl Summary<'_> {
         let dry =
             if self.meta.dry_run && self.meta.mode != Mode::Check { " Dry run: nothing was written." } else { "" };
         let told = if self.meta.mode == Mode::Check { Told::AsDifference } else { Told::AsPlan };
-        let stopped = if self.plan.count(Change::Conflict) > 0 { " Neither side was written." } else { "" };
+        let conflicts = self.plan.count(Change::Conflict) > 0;
+        let stopped = if conflicts && !is_written(self.plan) { " Neither side was written." } else { "" };
         let mut page = format!("### envsync {mode}\n\n{sides}: {}.{stopped}{dry}\n", self.plan.counts(told));
         let (changed, same): (Vec<_>, Vec<_>) =
             self.plan.steps.iter().partition(|step| step.change != Change::Unchanged);
@@ -116,6 +116,11 @@ impl Summary<'_> {
         page.push('\n');
         page
     }
+}
+
+/// Whether a plan changes more than nothing: beside conflicts only what was written before they were met.
+fn is_written(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| !matches!(step.change, Change::Unchanged | Change::Conflict))
 }
 
 fn mode(mode: Mode) -> &'static str {

@@ -16,13 +16,15 @@ pub(super) fn refused(key: &Key, refusal: &dialect::Refusal) -> String {
     }
 }
 
-/// The help for a variable that cannot be written.
+/// The help for a variable that cannot be written. `portable` is no way out: it is for every reader, so that what it writes
+/// of such a value is what those of a narrower dialect misread.
 pub(super) fn alternatives(key: &Key, value: &str) -> String {
-    let carriers = dialect::carriers(key, value);
+    let mut carriers = dialect::carriers(key, value);
+    carriers.retain(|name| *name != Dialect::Portable.table().name);
     if carriers.is_empty() {
         "change the value, or leave the variable out with `exclude`".to_owned()
     } else {
-        format!("a file for fewer readers can carry it: dialect {}", either(&carriers))
+        format!("a file for other readers can carry it: dialect {}", either(&carriers))
     }
 }
 

@@ -10,6 +10,9 @@ use std::ops::Range;
 use super::Document;
 
 const MARK: &str = "# envsync:base";
+/// A longer line, in bytes, is taken for one that cannot be read: the bounds of a run come from an environment string, which
+/// [holds no more](https://man7.org/linux/man-pages/man2/execve.2.html), and compiling so many globs would take minutes.
+const MAX_LINE: usize = 128 * 1024;
 
 /// Which version of which secret a file was last in step with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,9 @@ impl Base {
     /// Reads a whole line without its line end; `None` where it is no base line that this version understands.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
+        if line.len() > MAX_LINE {
+            return None;
+        }
         let mut fields = line.trim().strip_prefix(MARK)?.strip_prefix([' ', '\t'])?.split_ascii_whitespace();
         let mut word = || fields.next().and_then(decoded).filter(|word| !word.is_empty());
         let (provider, secret, version) = (word()?, word()?, word()?);
@@ -207,7 +213,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_no_base() {
+        let endless = format!("{V1} include={}B", "A*,".repeat(50_000));
         for line in [
+            endless.as_str(),
             "# envsync:base",
             "# envsync:base aws app",
             "# envsync:base aws app v1 more",

@@ -128,6 +128,7 @@ impl Document {
             tight: after.starts_with(b"#"),
             trailing_blank: !comment && (blank(after.first()) || before && token.is_empty()),
             tabbed: after.starts_with(b"\t") || token.is_empty() && equals.last() == Some(&b'\t'),
+            tab_before: equals.rsplit(|b| *b == b'=').next().is_some_and(|b| b.contains(&b'\t')) && !token.is_empty(),
             // A last line without an end gets one when something is appended.
             crlf: after.ends_with(b"\r\n")
                 || !after.ends_with(b"\n") && !self.appended.is_empty() && self.line_end() == b"\r\n",

@@ -207,7 +207,13 @@ impl Scanner<'_> {
         let (bytes, name) = (&self.source[token.clone()], &self.source[key.clone()]);
         match self.source.get(rest) {
             None | Some(b'#' | b'\n') => {}
-            Some(b'\r') if self.source.get(rest + 1) == Some(&b'\n') => {}
+            Some(b'\r') if self.source.get(rest + 1) == Some(&b'\n') => {
+                // To a shell it is a word of its own, and so a command, where a blank stands before it.
+                if !self.table.line.windows {
+                    let why = "holds a carriage return outside of quotes";
+                    return Err(broken(Break::Unreadable { why }, Some(key), rest));
+                }
+            }
             Some(b'\r') => return Err(broken(Break::LoneCr, None, rest)),
             Some(_) => {
                 let line = self.line + bytes.iter().filter(|b| **b == b'\n').count();

@@ -276,7 +276,7 @@ fn a_refusal_names_the_variable_the_readers_and_a_way_out() {
         assert!(reader.is_none_or(|reader| refused.what.contains(reader)), "{}", refused.what);
         assert!(!refused.what.contains("hunter") && !refused.help.contains("hunter"));
         let help = match reader {
-            Some(_) => "a file for fewer readers can carry it: dialect ",
+            Some(_) => "a file for other readers can carry it: dialect ",
             None => "change the value, or leave the variable out with `exclude`",
         };
         assert!(refused.help.starts_with(help) && !refused.help.contains("portable"), "{}", refused.help);

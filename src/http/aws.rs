@@ -1,18 +1,24 @@
-//! What the clients of all services of AWS share: what is tried again, and what became of a call.
+//! What the clients of all services of AWS share: the adapter of the one HTTP client, what is tried again, and what became
+//! of a call.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::{ErrorKind, RetryConfig};
 use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::retry::retry_after;
-use super::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, causes};
+use super::{ATTEMPT_TIMEOUT, CONNECT_TIMEOUT, body, causes};
 use crate::error::Failure;
 
 /// What an answer is said to be that is none of the service.
@@ -68,7 +74,7 @@ impl ClassifyRetry for Passing {
 /// A call that failed, without anything that may hold a value: neither the SDK's error nor the answer's body.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
-    /// The service's code, such as `AccessDenied`.
+    /// The service's code, such as `AccessDenied`; `None` for what has not the form of one, and may be what was sent.
     pub code: Option<String>,
     /// The service's words, which may repeat what was sent.
     pub message: Option<String>,
@@ -102,7 +108,7 @@ impl Told {
             _ => Some("the request could not be built".to_owned()),
         };
         Self {
-            code: service.and_then(|error| error.code()).map(str::to_owned),
+            code: service.and_then(|error| error.code()).filter(|code| is_code(code)).map(str::to_owned),
             message: service.and_then(|error| error.message()).map(str::to_owned),
             status: error.raw_response().map(|response| response.status().as_u16()),
             transport,
@@ -115,6 +121,11 @@ impl Told {
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
+}
+
+/// Codes are written in letters alone, which hardly any piece of a token is.
+fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.')
 }
 
 /// The causes are those of hyper and rustls, in their words; `endpoint` is the input that names the host.
@@ -139,4 +150,75 @@ fn failure_within(error: &(dyn Error + 'static)) -> Option<Failure> {
         next = error.source();
     }
     None
+}
+
+/// The client as the AWS SDK wants it.
+#[derive(Clone, Debug)]
+pub struct AwsHttp(reqwest::Client);
+
+impl AwsHttp {
+    /// Shares the connections of the client.
+    #[must_use]
+    pub fn new(client: reqwest::Client) -> Self {
+        Self(client)
+    }
+}
+
+impl HttpClient for AwsHttp {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for AwsHttp {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let (parts, sent) = request.into_parts();
+            let Some(bytes) = sent.bytes().map(<[u8]>::to_vec) else {
+                return Err(ConnectorError::user("a streaming body cannot be sent".into()));
+            };
+            let sent = client.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(bytes).send();
+            let answer = sent.await.map_err(failed)?;
+            let mut response = http::Response::builder().status(answer.status());
+            if let Some(headers) = response.headers_mut() {
+                headers.clone_from(answer.headers());
+            }
+            let body = body(answer).await.map_err(failed)?;
+            let response = response.body(SdkBody::from(body)).map_err(|error| ConnectorError::user(error.into()))?;
+            HttpResponse::try_from(response).map_err(|error| ConnectorError::user(error.into()))
+        })
+    }
+}
+
+/// Tells the SDK what it may try again: everything but a request that could not be built. The URL is left out, because
+/// the caller names the object better.
+fn failed(error: reqwest::Error) -> ConnectorError {
+    let error = error.without_url();
+    if error.is_builder() {
+        ConnectorError::user(error.into())
+    } else if error.is_timeout() {
+        ConnectorError::timeout(error.into())
+    } else {
+        ConnectorError::io(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_no_place_for_a_token() {
+        for good in ["AccessDenied", "KMSAccessDeniedException", "IDPRejectedClaim", "AWS.Fake.Code"] {
+            assert!(is_code(good), "{good}");
+        }
+        let long = "a".repeat(65);
+        for bad in
+            ["", "eyJhbGciOiJSUzI1NiJ9.e30.ZmFrZQ", "ZmFrZS10b2tlbg==", "A\n::error::x", "fake-token", "%41%42", &long]
+        {
+            assert!(!is_code(bad), "{bad}");
+        }
+    }
 }

@@ -103,6 +103,28 @@ pub async fn send(client: &reqwest::Client, request: &reqwest::Request, policy: 
     }
 }
 
+/// After this without any answer there is nobody to answer.
+pub const NOBODY: Duration = Duration::from_secs(3);
+
+/// As [`send`] by [`LOGIN`], to what may not be there at all, such as the metadata service of a machine: who answers, however
+/// badly, is there, and has the time that every login has.
+///
+/// # Errors
+/// `Err` with the cause where nobody has answered within [`NOBODY`]; inside, [`Unreached`] as of [`send`].
+pub async fn send_if_there(
+    client: &reqwest::Client,
+    request: &reqwest::Request,
+) -> Result<Result<Answer, Unreached>, String> {
+    // An answer ends it, whatever it says; a refused connection is tried again while there is time.
+    let probe = Policy { budget: Duration::ZERO, connecting: NOBODY, ..LOGIN };
+    match tokio::time::timeout(NOBODY, send(client, request, probe)).await {
+        Ok(Ok(answer)) if Retry::of_status(answer.status) == Retry::Never => Ok(Ok(answer)),
+        Ok(Err(unreached)) if !unreached.sent => Err(unreached.cause),
+        Ok(_) => Ok(send(client, request, LOGIN).await),
+        Err(_) => Err(format!("no answer within {} seconds", NOBODY.as_secs())),
+    }
+}
+
 async fn attempt(client: &reqwest::Client, request: &reqwest::Request) -> Result<Answer, Unreached> {
     let host = request.url().host_str().unwrap_or_default();
     let Some(mut request) = request.try_clone() else {

@@ -236,7 +236,10 @@ fn unreadable(entry: &Entry, remarks: &[Problem]) -> Failure {
 
 fn unusable(entry: &Entry, fault: &Fault) -> Failure {
     let kind = if matches!(fault, Fault::NoMember { .. }) { Kind::NotFound } else { Kind::Input };
-    Failure::new(kind, format!("the secret `{entry}` cannot be used: {fault}")).help(fault.help(&entry.to_string()))
+    // A help that gives an entry to write starts from the secret where this one has a name or a wrong path already.
+    let whole = entry.name.is_some() || matches!(fault, Fault::NoMember { .. } | Fault::NotJson);
+    let id = if whole { entry.reference.to_string() } else { entry.to_string() };
+    Failure::new(kind, format!("the secret `{entry}` cannot be used: {fault}")).help(fault.help(&id))
 }
 
 fn named(entry: &Entry, then: &str) -> String {

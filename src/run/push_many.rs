@@ -1,7 +1,7 @@
 //! A push to a pattern: each variable goes into a secret of its own, and only what changed is written.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::stream::{self, StreamExt as _};
 use indexmap::IndexMap;
@@ -38,7 +38,7 @@ impl Run<'_> {
         let internal = || Failure::new(Kind::Internal, format!("`{which}` is no pattern"));
         let pattern = Pattern::new(config.store.provider(), which).ok_or_else(internal)?;
         let listed = from.list(which).await?;
-        let Targets { mut secrets, others } = self.targets(&pattern, listed, giver)?;
+        let Targets { mut secrets, others, unlisted } = self.targets(&pattern, listed, giver)?;
         let asked: Vec<Reference> = secrets.values().cloned().collect();
         let answers = watch(self.ci, effects, "read", asked.len(), from.fetch(&asked)).await;
         let mut snapshots: HashMap<Key, Snapshot> = HashMap::new();
@@ -70,6 +70,11 @@ impl Run<'_> {
             }
         }
         let unfit = pending.iter().filter_map(|one| {
+            // One that is listed and holds nothing yet is no new one.
+            if !config.create && one.before.is_none() && unlisted.contains(&one.key) {
+                let place = config.store.where_listed(&one.which);
+                return Some(store::not_found(&one.which, &place, "create it, or set `create` to `true`"));
+            }
             let payload = one.payload(one.before.as_ref());
             payload.and_then(|payload| store::check_size(config, &one.which, &payload)).err()
         });
@@ -109,6 +114,7 @@ impl Run<'_> {
             }
         }
         let mut secrets = IndexMap::new();
+        let mut unlisted = HashSet::new();
         for key in giver.keys() {
             if let Some(which) = known.shift_remove(key) {
                 secrets.insert(key.clone(), which);
@@ -126,10 +132,11 @@ impl Run<'_> {
                 let what = format!("`{key}` and `{other}` would both be the secret `{which}`");
                 problems.push(Problem::new(what, "give one of them another name, or leave it out with `exclude`"));
             }
+            unlisted.insert(key.clone());
             secrets.insert(key.clone(), which);
         }
         let others = known.into_keys().collect();
-        Failure::all(Kind::Input, problems).map_or(Ok(Targets { secrets, others }), Err)
+        Failure::all(Kind::Input, problems).map_or(Ok(Targets { secrets, others, unlisted }), Err)
     }
 
     /// Writes all of them, or says which failed; what is under way when one fails is brought to its end.
@@ -157,16 +164,19 @@ impl Run<'_> {
                 }
             };
             let written = store::update(from, &one.which, deadline, effects, Some(one.before.clone()), plan).await;
-            effects.step();
             match &written {
                 Ok(written) if !written.changed => effects.on(&one.which.id).needless(),
                 Err(failure) if matches!(failure.kind, Kind::Unavailable | Kind::Login) => stop.set(true),
                 _ => {}
             }
+            if written.is_ok() {
+                effects.step();
+            }
             Some((one.key, written))
         };
         let work = stream::iter(pending).map(write).buffer_unordered(AT_ONCE).collect::<Vec<_>>();
-        let outcomes = watch(self.ci, effects, "wrote", total, work).await;
+        let doing = if self.config.dry_run { "looked at" } else { "wrote" };
+        let outcomes = watch(self.ci, effects, doing, total, work).await;
         self.ci.mask(&foreign.into_inner());
         let (mut done, mut failures) = (Vec::new(), Vec::new());
         for (key, outcome) in outcomes.into_iter().flatten() {
@@ -184,6 +194,8 @@ struct Targets {
     secrets: IndexMap<Key, Reference>,
     /// The variables that only the receiving side has.
     others: Vec<Key>,
+    /// Those of the giving side whose secret the list does not show.
+    unlisted: HashSet<Key>,
 }
 
 impl Pending {

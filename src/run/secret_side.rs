@@ -49,6 +49,15 @@ impl Run<'_> {
         }
         Failure::all(Kind::Input, problems).map_or(Ok(variables), Err)
     }
+
+    /// Masks what others wrote that ours was written over: a value of theirs may be in no version that counts.
+    pub(super) fn mask_overtaken(&mut self, which: &Reference, overtaken: &[Overtaken]) {
+        for Overtaken { theirs, .. } in overtaken {
+            if let Ok(document) = document(self.config, which, Some(theirs)) {
+                self.ci.mask(&variables(&document));
+            }
+        }
+    }
 }
 
 /// The payload as a document; an absent or empty secret is an empty one.
@@ -112,16 +121,24 @@ pub(super) fn rescue(
     let now = values(document);
     let mut decided = HashSet::new();
     let mut done = Rescued { changed: false, overruled: BTreeSet::new() };
-    for Overtaken { base, theirs, is_later } in overtaken.iter().rev() {
+    for Overtaken { base, before, theirs, is_later } in overtaken.iter().rev() {
         // What came after ours counted, and whoever wrote the next one saw it: a sync may have taken it back.
         if *is_later && matches!(own, Own::Yields(_)) {
             continue;
         }
         let base = values(&self::document(config, which, base.as_ref())?);
+        let before: Vec<_> =
+            before.iter().filter_map(|s| Some(values(&self::document(config, which, Some(s)).ok()?))).collect();
+        // How many versions ago a value first appeared.
+        let age = |name: &String, value: &Secret| before.iter().rposition(|then| then.get(name) == Some(value));
         let pinned = Reference { pin: Pin::Version(theirs.version.0.clone()), ..which.clone() };
         let theirs = self::document(config, &pinned, Some(theirs))?;
         for (name, value) in theirs.members() {
             if base.get(&name) == Some(&value) {
+                continue;
+            }
+            // That writer may have started from an older version, and what it did not change would look like a change back.
+            if base.get(&name).is_some_and(|was| age(&name, &value) > age(&name, was)) {
                 continue;
             }
             let here = now.get(&name);

@@ -81,11 +81,13 @@ impl Run<'_> {
             let versions: Vec<String> = written.version.iter().map(ToString::to_string).collect();
             let mut outcome = Outcome { plan: Plan::default(), versions, target: None, document: None };
             if plan.count(Change::Conflict) > 0 {
-                if takes_back && written.changed {
+                // What was written before the file was found to be another one stands.
+                if takes_back && written.changed && !told.has_changes() {
                     let what = format!("what this run had written into {} was taken back", self.names());
                     self.effects.took_back(what);
                 }
-                outcome.plan = plan.refused();
+                told.absorb(&plan.refused());
+                outcome.plan = told;
             } else {
                 told.absorb(&committed);
                 let mut document = document.unwrap_or_else(Document::empty);

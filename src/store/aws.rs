@@ -23,7 +23,7 @@ use crate::auth::{self, Means};
 use crate::config;
 use crate::effects::Effects;
 use crate::error::{Failure, Kind};
-use crate::http::{AwsHttp, aws};
+use crate::http::aws::{self, AwsHttp};
 use crate::reference::{Entry, Reference};
 use trouble::Trouble;
 

@@ -8,7 +8,7 @@
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use async_trait::async_trait;
 
@@ -35,7 +35,7 @@ impl Local {
     /// A store in the directory `name` of the workspace, which the first write makes.
     #[must_use]
     pub fn new(workspace: &Path, name: &str, allowed: Allowed, effects: Effects) -> Self {
-        Self { root: workspace.join(name), name: name.trim_end_matches('/').to_owned(), allowed, effects }
+        Self { root: workspace.join(name), name: plain(workspace, name), allowed, effects }
     }
 
     fn directory(&self, which: &Reference) -> Result<PathBuf, Failure> {
@@ -176,6 +176,17 @@ impl Store for Local {
     }
 }
 
+/// One name for a directory, however it is written: `store`, `./store/` and its absolute path are the same.
+fn plain(workspace: &Path, name: &str) -> String {
+    let path = Path::new(name);
+    let within = path.strip_prefix(workspace).unwrap_or(path);
+    let parts = within.components().filter(|part| *part != Component::CurDir);
+    match parts.collect::<PathBuf>().to_string_lossy() {
+        plain if plain.is_empty() => ".".to_owned(),
+        plain => plain.into_owned(),
+    }
+}
+
 fn file_name(number: u64) -> String {
     format!("{number}.json")
 }
@@ -232,6 +243,23 @@ fn newest(directory: &Path) -> Result<Option<u64>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_has_one_name() {
+        let rows = [
+            ("store", "store"),
+            ("./store/", "store"),
+            ("a//b/./c", "a/b/c"),
+            ("/fake/workspace/store", "store"),
+            ("/fake/other/", "/fake/other"),
+            ("../store", "../store"),
+            (".", "."),
+            ("/fake/workspace", "."),
+        ];
+        for (name, expected) in rows {
+            assert_eq!(plain(Path::new("/fake/workspace"), name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn no_two_ids_share_a_directory() {

@@ -100,7 +100,6 @@ CASES = [
         stored=[("A", "fake-one"), ("B", "fake-two")],
         written="{line}" + A_B_FILE,
         new_versions=1,
-        not_on={"ministack": "it gives a new secret's version an id of its own; on AWS that is the ClientRequestToken"},
     ),
     Case("sync creates the file", "sync", seeds=(A_B,), written="{line}" + A_B_FILE),
     Case("sync without a base unites", "sync", seeds=('{"A":"fake-one"}',), file="B=fake-two\n", inputs={"DELETE": "true"}, stored=[("A", "fake-one"), ("B", "fake-two")], written="{line}B=fake-two\nA=fake-one\n", new_versions=1, says=("no base",)),

@@ -14,7 +14,7 @@ use envsync_doubles::aws::{REGION, SecretsManager};
 use envsync_doubles::{Double, Fault, When};
 use serde_json::{Value, json};
 
-use super::harness::{Done, Room, Run};
+use super::harness::{Done, Room, Run, each, nothing_was_changed};
 
 const KEY_ID: &str = "AKIAFAKEFAKEFAKEFAKE";
 const ONE: &str = r#"{"A":"fake-one-old","B":"fake-two-old"}"#;
@@ -42,16 +42,8 @@ impl Cloud {
 
     /// A new current version of `app`; no run may show its values.
     fn seed(&self, payload: &str) -> String {
-        self.hide(payload);
+        self.room.secret_values(payload);
         self.double.put("app", payload)
-    }
-
-    fn hide(&self, payload: &str) {
-        if let Ok(Value::Object(members)) = serde_json::from_str(payload) {
-            for value in members.values().filter_map(Value::as_str) {
-                self.room.secret_value(value);
-            }
-        }
     }
 
     fn run(&self, mode: &str) -> Run {
@@ -93,26 +85,6 @@ impl Cloud {
     }
 }
 
-/// Runs every row at the same time as others: most of the time of a fault is waiting.
-fn each<T: Send>(rows: Vec<T>, test: impl Fn(T) + Sync) {
-    let rows = std::sync::Mutex::new(rows.into_iter());
-    std::thread::scope(|scope| {
-        for _ in 0..24 {
-            scope.spawn(|| {
-                loop {
-                    let Some(row) = rows.lock().unwrap().next() else { return };
-                    test(row);
-                }
-            });
-        }
-    });
-}
-
-#[track_caller]
-fn nothing_was_changed(done: &Done) {
-    done.says(&["nothing was changed", "help: "]);
-}
-
 #[test]
 fn a_pull_is_one_call() {
     let cloud = Cloud::holding(ONE);
@@ -127,7 +99,7 @@ fn a_pull_is_one_call() {
 fn every_secret_is_one_call_in_the_region_that_it_names() {
     let cloud = Cloud::holding(ONE);
     let text = r#"{"C":"fake-three-far"}"#;
-    cloud.hide(text);
+    cloud.room.secret_values(text);
     cloud.double.put_in("us-east-1", "far", text);
     let entries = "app\nPLAIN=app#A\narn:aws:secretsmanager:us-east-1:123456789012:secret:far-AbCdEf";
     cloud.run("pull").input("secret", entries).expect(5).says(&["us-east-1"]);

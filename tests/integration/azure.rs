@@ -15,7 +15,7 @@ use envsync_doubles::azure::{ACCESS_TOKEN, CLIENT_SECRET, KeyVault, Properties};
 use envsync_doubles::{Double, Fault, When};
 use serde_json::{Value, json};
 
-use super::harness::{Done, Room, Run};
+use super::harness::{Room, Run, each, nothing_was_changed};
 
 const ONE: &str = r#"{"A":"fake-one-old","B":"fake-two-old"}"#;
 /// What a push with a change asks; the first request to a vault of unknown domain is its challenge.
@@ -43,16 +43,8 @@ impl Cloud {
 
     /// A new current version of `app`; no run may show its values.
     fn seed(&self, payload: &str) -> String {
-        self.hide(payload);
+        self.room.secret_values(payload);
         self.double.put("app", payload)
-    }
-
-    fn hide(&self, payload: &str) {
-        if let Ok(Value::Object(members)) = serde_json::from_str(payload) {
-            for value in members.values().filter_map(Value::as_str) {
-                self.room.secret_value(value);
-            }
-        }
     }
 
     /// A run without a login.
@@ -91,26 +83,6 @@ impl Cloud {
     fn newest(&self) -> String {
         self.double.current_id("app").unwrap()
     }
-}
-
-/// Runs every row at the same time as others: most of the time of a fault is waiting.
-fn each<T: Send>(rows: Vec<T>, test: impl Fn(T) + Sync) {
-    let rows = std::sync::Mutex::new(rows.into_iter());
-    std::thread::scope(|scope| {
-        for _ in 0..24 {
-            scope.spawn(|| {
-                loop {
-                    let Some(row) = rows.lock().unwrap().next() else { return };
-                    test(row);
-                }
-            });
-        }
-    });
-}
-
-#[track_caller]
-fn nothing_was_changed(done: &Done) {
-    done.says(&["nothing was changed", "help: "]);
 }
 
 #[test]
@@ -222,7 +194,7 @@ fn a_missing_secret_is_made_by_push_alone() {
 #[test]
 fn what_lives_with_a_version_is_carried_over() {
     let cloud = Cloud::empty();
-    cloud.hide(ONE);
+    cloud.room.secret_values(ONE);
     let full = Properties {
         value: ONE.to_owned(),
         content_type: Some("application/json".to_owned()),

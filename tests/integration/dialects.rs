@@ -31,10 +31,15 @@ fn what_a_reader_would_misread_is_refused_before_anything_is_written() {
     let room = Room::new();
     room.seed("app", r#"{"A":"fake-a","PEM":"fake-1\nfake-2","RUN":"$(fake-command)","UID":"fake-7"}"#);
     let run = |dialect: &str| room.run().plain().input("dialect", dialect);
-    run("docker").expect(2).says(&["PEM", "docker, podman and kubectl", "dialect portable, shell"]);
+    run("docker").expect(2).says(&["PEM", "docker, podman and kubectl", "dialect shell, compose"]);
     run("next").expect(2).says(&["RUN", "dotenv-expand", "docker"]);
     run("shell").expect(2).says(&["UID", "bash", "compose"]);
     run("shell,docker").expect(2).says(&["PEM", "RUN", "UID"]);
+    // What is for every reader writes it so that this one misreads it.
+    room.seed("other", r#"{"REF":"fake ${X}"}"#);
+    let refused = run("python").input("secret", "other").expect(2);
+    refused.says(&["REF", "python-dotenv", "dialect docker, shell"]);
+    assert!(!refused.stderr.contains("portable"), "{}", refused.stderr);
     assert_eq!(room.read(".env"), None);
     run("compose").expect(0);
 }

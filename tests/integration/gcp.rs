@@ -36,7 +36,10 @@ impl Cloud {
     /// One with the secret `app` in these versions.
     fn with(versions: &[&str]) -> Self {
         let cloud = Self::new();
-        versions.iter().for_each(|text| drop(cloud.double.put("app", text)));
+        for text in versions {
+            cloud.room.secret_values(text);
+            cloud.double.put("app", text);
+        }
         cloud
     }
 

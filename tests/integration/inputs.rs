@@ -134,7 +134,8 @@ fn entries_name_pick_and_pin() {
     assert!(file["PLAIN"].starts_with("fake-plain-value"));
     done.output("secret-version", "1\n2\n1"); // one a secret: plain, doc, and doc in its version 1
     let missing = room.run().plain().input("secret", "X = doc#a.gone").expect(5);
-    missing.says(&["a.gone"]);
+    missing.says(&["a.gone", "the member names of `doc`"]);
+    room.run().plain().input("secret", "X = plain#a").expect(2).says(&["of it: `NAME = plain`"]);
     room.run().plain().input("secret", "doc?version=9").expect(5).says(&["9"]);
 }
 

@@ -291,6 +291,17 @@ fn without_a_match_there_is_nothing() {
 }
 
 #[test]
+fn a_secret_that_may_not_be_created_is_told_before_the_first_write() {
+    for cloud in Cloud::all() {
+        cloud.seed(&[("A", "fake-old-a"), ("B", "fake-old-b")]);
+        let done = cloud.push("A=fake-new-a\nNEW_ONE=fake-new\nB=fake-new-b\n").input("create", "false").expect(5);
+        done.says(&[&cloud.secret("NEW_ONE"), "nothing was changed", "`create`"]);
+        let now = ["A", "B", "NEW_ONE"].map(|variable| cloud.get(variable));
+        assert_eq!(now, [Some("fake-old-a".into()), Some("fake-old-b".into()), None], "{}", cloud.name());
+    }
+}
+
+#[test]
 fn what_a_store_cannot_hold_is_refused_before_the_first_write() {
     for cloud in Cloud::all() {
         let holds_empty = ["local", "azure"].contains(&cloud.name());

@@ -206,6 +206,18 @@ fn without_its_base_nothing_is_deleted_and_every_difference_is_a_conflict() {
 }
 
 #[test]
+fn the_store_may_be_named_in_another_way() {
+    let room = in_step();
+    room.file(".env", format!("{LINE_1}A=fake-value-a\n"));
+    let absolute = room.path("store");
+    for name in ["./store", "store/", absolute.to_str().unwrap()] {
+        let done = sync(&room).input("local_store", name).input("delete", "true").input("dry_run", "true").expect(0);
+        done.output("removed-keys", r#"["B"]"#);
+        assert!(done.annotations_of("warning").is_empty(), "{}", done.text());
+    }
+}
+
+#[test]
 fn a_base_that_was_destroyed_is_said() {
     let room = in_step();
     room.seed("app", r#"{"A":"fake-value-a"}"#);

@@ -1,7 +1,7 @@
 //! The role of the machine: credentials that an agent in the container, or the metadata service of an instance, hands out.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_sdk_sts::config::Credentials;
 use aws_smithy_types::DateTime;
@@ -13,15 +13,10 @@ use serde::Deserialize;
 use super::super::Means;
 use super::temporary;
 use crate::error::{Failure, Kind};
-use crate::http::retry::{Policy, Retry};
-use crate::http::send::{Answer, LOGIN, send};
+use crate::http::send::{Answer, LOGIN, Unreached, send, send_if_there};
 use crate::secret::Secret;
 use crate::{file, http};
 
-/// After this without any answer there is nobody to answer.
-const NOBODY: Duration = Duration::from_secs(3);
-/// While nobody has answered yet.
-const PROBE: Policy = Policy { attempts: 4, budget: NOBODY, connecting: NOBODY, ..LOGIN };
 /// How long a session of the metadata service lasts, in seconds: enough for one login.
 const SESSION_SECONDS: HeaderValue = HeaderValue::from_static("60");
 
@@ -108,7 +103,11 @@ fn is_near(url: &Url) -> bool {
 fn authorization_of(given: Option<&Secret>, path: Option<&str>, means: &Means) -> Result<Option<HeaderValue>, Failure> {
     let token = match path {
         Some(path) => {
-            let read = file::read_any(&means.workspace.join(path))?;
+            let read = file::read_any(&means.workspace.join(path)).map_err(|failure| {
+                // Not `NotFound`, which is for what is to be moved.
+                let what = format!("the token of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE cannot be read: {failure}");
+                Failure::new(Kind::Input, what).help("mount the file, by the path that it has inside the container")
+            })?;
             let text = std::str::from_utf8(read.bytes()).unwrap_or_default().trim();
             let token = Secret::from(text);
             means.mask.mask(&token);
@@ -129,11 +128,9 @@ fn authorization_of(given: Option<&Secret>, path: Option<&str>, means: &Means) -
 
 /// The first request, which finds out whether there is anybody.
 async fn first(client: &reqwest::Client, request: &Request, place: &str) -> Result<Answer, Failure> {
-    let cause = match tokio::time::timeout(NOBODY, send(client, request, PROBE)).await {
-        Ok(Ok(answer)) if Retry::of_status(answer.status) == Retry::Never => return Ok(answer),
-        Ok(Ok(_)) => return next(client, request, place).await,
-        Ok(Err(unreached)) => unreached.cause,
-        Err(_) => format!("no answer within {} s", NOBODY.as_secs()),
+    let cause = match send_if_there(client, request).await {
+        Ok(outcome) => return outcome.map_err(|unreached| lost(&unreached, place)),
+        Err(cause) => cause,
     };
     Err(Failure::new(Kind::Login, format!("`auth: ambient` found no AWS credentials: {place} was tried, and {cause}"))
         .help(
@@ -143,10 +140,12 @@ async fn first(client: &reqwest::Client, request: &Request, place: &str) -> Resu
 }
 
 async fn next(client: &reqwest::Client, request: &Request, place: &str) -> Result<Answer, Failure> {
-    send(client, request, LOGIN).await.map_err(|unreached| {
-        Failure::new(Kind::Unavailable, format!("couldn't reach {place}: {unreached}"))
-            .help("run it again; if it stays so, look at the machine's agent")
-    })
+    send(client, request, LOGIN).await.map_err(|unreached| lost(&unreached, place))
+}
+
+fn lost(unreached: &Unreached, place: &str) -> Failure {
+    Failure::new(Kind::Unavailable, format!("couldn't reach {place}: {unreached}"))
+        .help("run it again; if it stays so, look at the machine's agent")
 }
 
 fn good(answer: Answer, place: &str, what: &str) -> Result<Answer, Failure> {
@@ -189,7 +188,8 @@ fn credentials(answer: &Answer, place: &str, means: &Means) -> Result<Credential
     let issued: Issued = serde_json::from_slice(&answer.body).map_err(|_| unreadable(place))?;
     let end = issued.expiration.and_then(|end| DateTime::from_str(&end, Format::DateTime).ok());
     let end = end.and_then(|end| SystemTime::try_from(end).ok());
-    Ok(temporary(means, &issued.access_key_id, &issued.secret_access_key, &issued.token, end))
+    temporary(means, &issued.access_key_id, &issued.secret_access_key, &issued.token, end)
+        .ok_or_else(|| unreadable(place))
 }
 
 #[cfg(test)]

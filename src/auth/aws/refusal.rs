@@ -39,6 +39,17 @@ pub(super) fn account(arn: &str) -> Option<&str> {
     arn.split(':').nth(4).filter(|account| !account.is_empty())
 }
 
+/// An ARN that can be shown: that of an identity of an account, and none that a server could hide something else in.
+pub(super) fn identity(arn: &str) -> Option<&str> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "iam" | "sts", "", account, resource] = parts.as_slice() else { return None };
+    let partition = partition.starts_with("aws") && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    // Users, roles and sessions have names of at most 64 characters, with paths before them.
+    let part =
+        |part: &str| part.len() <= 64 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b));
+    (partition && arn.len() <= 2048 && is_account(account) && resource.split('/').all(part)).then_some(arn)
+}
+
 /// Whether the service's words hold these, in whatever case.
 pub(super) fn says(told: &Told, words: &str) -> bool {
     told.message.as_deref().is_some_and(|message| message.to_ascii_lowercase().contains(words))
@@ -59,7 +70,7 @@ impl Refused<'_> {
         }
         let code = told.code.as_deref().unwrap_or_default();
         let status = told.status.unwrap_or_default();
-        let with = if code.is_empty() { String::new() } else { format!(" ({})", code.escape_default()) };
+        let with = if code.is_empty() { String::new() } else { format!(" ({code})") };
         let throttled = matches!(code, "Throttling" | "ThrottlingException" | "RequestLimitExceeded");
         // https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
         if throttled || status >= 500 || matches!(status, 408 | 429) || code == "IDPCommunicationError" {
@@ -74,6 +85,14 @@ impl Refused<'_> {
             };
             let what = format!("AWS STS in {region} failed {step} with HTTP status {status}{with} until we gave up");
             return Failure::new(Kind::Unavailable, what).help(help);
+        }
+        if code.is_empty() {
+            let what = format!(
+                "what answers in place of AWS STS in {region} is not AWS STS: asked for {step}, it gave HTTP status {status} \
+                 and no error of STS"
+            );
+            return Failure::new(Kind::Unavailable, what)
+                .help("check `aws_sts_endpoint_url` and the proxy variables: something in between may have answered");
         }
         let mut what = format!("AWS STS in {region} refused {step} with HTTP status {status}{with}");
         if let Hop::Token { claims, .. } = self.hop {
@@ -100,9 +119,7 @@ impl Refused<'_> {
         }
         let message = self.told.message.as_deref()?;
         let arn = message.split_once("User: ")?.1.split_whitespace().next()?;
-        let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let named = matches!(parts.as_slice(), ["arn", _, "iam" | "sts", _, account, _] if is_account(account));
-        (named && arn.len() <= 2048).then(|| arn.escape_default().to_string())
+        identity(arn).map(str::to_owned)
     }
 
     fn help(&self, code: &str) -> String {
@@ -149,7 +166,6 @@ impl Refused<'_> {
             ("SignatureDoesNotMatch" | "IncompleteSignature" | "RequestTimeTooSkewed", _) => {
                 "check the secret access key, and the clock of this machine".to_owned()
             }
-            ("", _) => "what answers is not AWS STS: look at `aws_sts_endpoint_url` and the proxy variables".to_owned(),
             _ => "look the code up at https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html".to_owned(),
         }
     }
@@ -169,7 +185,10 @@ impl Refused<'_> {
         if says(told, "no openidconnect provider") {
             format!("the account has no OIDC provider for this issuer: make it with {make}")
         } else if says(told, "audience") {
-            format!("the OIDC provider does not know this audience: add it with {admit}, or set `aws_audience`")
+            format!(
+                "the OIDC provider does not know this audience: add it with {admit}, or have the token made for another \
+                 one (`aws_audience` on GitHub, the `aud` of the `id_tokens` entry on GitLab)"
+            )
         } else if says(told, "thumbprint") {
             format!(
                 "the certificate of the issuer is not the one that the OIDC provider `{provider}` was made for: set its \
@@ -208,15 +227,15 @@ fn trust_of_token(role: &str, claims: &Claims) -> String {
     let audience = claims.audience.first().map_or("AUDIENCE", String::as_str);
     let subject = claims.subject.as_deref().unwrap_or("SUBJECT");
     let immutable = if is_immutable(subject) {
-        "; this subject has the immutable ids (`owner@id/repo@id`) of repositories made after 2026-07-15, which a policy \
-         with `repo:owner/repo:` does not match"
+        "; this subject has the immutable ids (`owner@id/repo@id`) of repositories made or renamed since 2026-07-15, which a \
+         policy with `repo:owner/repo:` does not match"
     } else {
         ""
     };
     format!(
-        "check that the role exists in account {}, and let its trust policy hold \"Effect\": \"Allow\", \"Action\": \
-         \"sts:AssumeRoleWithWebIdentity\", \"Principal\": {{\"Federated\": {}}}, \"Condition\": {{\"StringEquals\": {{{}: {}, \
-         {}: {}}}}}; upper and lower case count{immutable}",
+        "check that the role exists in account {}, and that its trust policy has this among its `Statement`: {{\"Effect\": \
+         \"Allow\", \"Action\": \"sts:AssumeRoleWithWebIdentity\", \"Principal\": {{\"Federated\": {}}}, \"Condition\": \
+         {{\"StringEquals\": {{{}: {}, {}: {}}}}}}}; upper and lower case count{immutable}",
         account(role).unwrap_or("ACCOUNT"),
         quoted(&provider_arn(role, claims)),
         quoted(&format!("{host}:aud")),
@@ -286,6 +305,9 @@ mod tests {
             ),
             ("User: fake-secret is not authorized", "ARN"),
             ("User: arn:aws:iam::fake-secret:user/a is not authorized", "ARN"),
+            ("User: arn:aws:iam::123456789012:user/fake-secret%20fake is not authorized", "ARN"),
+            ("User: arn:fake-secret:iam::123456789012:user/a is not authorized", "ARN"),
+            (&format!("User: arn:aws:iam::123456789012:user/{} is not authorized", "fake-secret".repeat(6)), "ARN"),
             ("User: ", "ARN"),
             ("fake-secret", "ARN"),
         ];

@@ -5,18 +5,48 @@ use std::fmt;
 use std::sync::Arc;
 
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
-use azure_core::http::ClientOptions;
+use azure_core::http::{AsyncRawResponse, ClientOptions, HttpClient, Request};
 use azure_identity::{
     ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
 };
+
+use serde_json::Value;
 
 use super::super::Means;
 use super::super::way::IdToken;
 use super::federated::{Platform, Sent};
 use super::{no_answer, refusal};
 use crate::error::{Failure, Kind};
-use crate::http::azure::{Refused, Unreached, find};
+use crate::http::azure::{AzureHttp, Refused, Unreached, find};
 use crate::secret::Secret;
+
+/// The transport to Entra. The SDK counts with the lifetime of a token as it comes, and panics where that leads out of the
+/// calendar; so a success is looked at before the SDK gets it.
+#[derive(Debug)]
+pub(super) struct Entra(pub(super) AzureHttp);
+
+/// A token lasts a day at most; this is far above it, and far below the end of the calendar. In seconds.
+const LONGEST: i64 = 10 * 365 * 86_400;
+
+#[async_trait::async_trait]
+impl HttpClient for Entra {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let answer = self.0.execute_request(request).await?;
+        let (status, headers, body) = answer.deconstruct();
+        let body = body.collect().await?;
+        if is_answer(&body) {
+            return Ok(AsyncRawResponse::from_bytes(status, headers, body));
+        }
+        Err(refusal(no_answer()))
+    }
+}
+
+/// Whether it holds a token that can be used.
+fn is_answer(body: &[u8]) -> bool {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    body["access_token"].as_str().is_some_and(super::is_token)
+        && body["expires_in"].as_i64().is_some_and(|seconds| (0..=LONGEST).contains(&seconds))
+}
 
 /// An application with what proves that a caller is it.
 pub(super) struct Application {
@@ -163,7 +193,7 @@ struct Told {
 }
 
 impl Told {
-    fn new(body: &serde_json::Value) -> Self {
+    fn new(body: &Value) -> Self {
         let description = body["error_description"].as_str();
         let head = description.unwrap_or_default().split(':').next().unwrap_or_default();
         let in_text = head.strip_prefix("AADSTS").and_then(|digits| digits.parse().ok());

@@ -104,7 +104,7 @@ pub(super) fn hint(code: u64, client: &str, claims: &Claims) -> Option<String> {
     })
 }
 
-/// Repositories that GitHub made since 2026-07-15 have subjects with ids in them, and the portal writes such ones too
+/// Repositories that were made or renamed on GitHub since 2026-07-15 have subjects with ids in them, and the portal writes such ones too
 /// (<https://docs.github.com/actions/reference/security/oidc>).
 fn form(claims: &Claims) -> &'static str {
     let Some(name) = claims.subject.as_deref().and_then(|subject| subject.strip_prefix("repo:")) else { return "" };

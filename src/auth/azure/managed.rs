@@ -64,9 +64,11 @@ impl Managed {
             Failure::new(Kind::Input, what).help("look at the variable `IDENTITY_ENDPOINT`")
         })?;
         url.query_pairs_mut().append_pair("api-version", version);
+        // On this machine, where no proxy could reach it, and none shall see the token.
+        let client = if url.scheme() == "http" { crate::http::direct()? } else { client.clone() };
         let http = AzureHttp::new(client.clone(), None);
         let id = id.map(str::to_owned);
-        Ok(Self { http, client: client.clone(), url, header, id, tokens: Mutex::default() })
+        Ok(Self { http, client, url, header, id, tokens: Mutex::default() })
     }
 
     fn host(&self) -> &str {
@@ -112,8 +114,7 @@ impl Managed {
         if status >= 500 || matches!(status, 408 | 410 | 429) {
             // 410: the service is being renewed, for at most 70 s.
             let what = format!("the managed identity at {host} failed with HTTP status {status}");
-            return Failure::new(Kind::Unavailable, what)
-                .help("run it again in a minute; where a proxy is set, put this host into `NO_PROXY`");
+            return Failure::new(Kind::Unavailable, what).help("run it again in a minute");
         }
         // Entra's code, where it was Entra that refused; not its words, which may repeat what was sent.
         let description = body["error_description"].as_str().or(body["message"].as_str()).unwrap_or_default();
@@ -140,9 +141,7 @@ impl Managed {
         let what = format!("this machine has no managed identity of Azure: {} gave none ({why})", self.host());
         let help = match self.header {
             Some(_) => "turn the identity of the app on; the variable `IDENTITY_ENDPOINT` names the address",
-            None => {
-                "leave `auth: ambient` out and give another login; on a machine of Azure put 169.254.169.254 into `NO_PROXY`"
-            }
+            None => "leave `auth: ambient` out and give another login",
         };
         Failure::new(Kind::Login, what).help(help)
     }
@@ -150,7 +149,7 @@ impl Managed {
     fn unreadable(&self) -> Failure {
         let what = format!("what answers at {} in place of the managed identity gave no token", self.host());
         Failure::new(Kind::Unavailable, what)
-            .help("check the variables `IDENTITY_ENDPOINT`, `HTTP_PROXY` and `NO_PROXY`")
+            .help("check the variables `IDENTITY_ENDPOINT` and `AZURE_POD_IDENTITY_AUTHORITY_HOST`")
     }
 }
 
@@ -176,7 +175,7 @@ impl TokenCredential for Managed {
 
 /// The token with its end, which both services give in seconds since 1970, as a number or as text.
 fn token(body: &Value) -> Option<AccessToken> {
-    let token = body["access_token"].as_str().filter(|token| !token.is_empty())?;
+    let token = body["access_token"].as_str().filter(|token| super::is_token(token))?;
     let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
     let end = number(&body["expires_on"]).and_then(|end| OffsetDateTime::from_unix_timestamp(end).ok())?;
     Some(AccessToken::new(token.to_owned(), end))
@@ -201,6 +200,7 @@ mod tests {
         for body in [
             json!({}),
             json!({ "access_token": "", "expires_on": 1 }),
+            json!({ "access_token": "fake\r\ntoken", "expires_on": 1 }),
             json!({ "access_token": "fake-token" }),
             json!({ "access_token": "fake-token", "expires_on": "soon" }),
             Value::Null,

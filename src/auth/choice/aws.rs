@@ -2,7 +2,7 @@
 
 mod role;
 
-use super::token::{self, Found, Source};
+use super::token::{self, Found, JOBS, Source};
 use super::{Given, Named, and, escaped, input, login, one_word, settle, twice};
 use crate::auth::way::{AwsLogin, AwsWay};
 use crate::error::{Failure, Problem};
@@ -33,6 +33,13 @@ pub fn choose_aws(given: &Given<'_>) -> Result<AwsLogin, Failure> {
     partitions(given, &parsed, &mut problems);
     let allowed = given.list("aws_allowed_account_ids");
     accounts(given, &allowed, parsed.last(), &mut problems);
+    // An empty list would let everybody in, or leave out the role that was meant.
+    for (name, none) in [("aws_role_chain", chain.is_empty()), ("aws_allowed_account_ids", allowed.is_empty())] {
+        if none && given.input(name).is_some() {
+            let what = format!("{} is given, and names none", given.shown(name));
+            problems.push(Problem::new(what, "see that the variable it is made of is set, or leave it out"));
+        }
+    }
     let external_id = given.input("aws_external_id");
     if let Some(id) = external_id {
         if chain.is_empty() {
@@ -160,7 +167,7 @@ fn nothing(given: &Given<'_>) -> Failure {
             "there is no AWS login: there is no role in {role} or `AWS_ROLE_ARN`, and no access key in {id} or `AWS_ACCESS_KEY_ID`"
         ),
         format!(
-            "give {role} in a job that has an identity token (GitHub: `permissions: id-token: write`), or {id} and {secret}, or run \
+            "give {role} in a job that has an identity token ({JOBS}), or {id} and {secret}, or run \
              aws-actions/configure-aws-credentials without `aws-profile` in an earlier step; {auth} set to `ambient` takes the machine's own identity"
         ),
     )

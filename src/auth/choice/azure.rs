@@ -1,6 +1,6 @@
 //! Which Azure login it is.
 
-use super::token::{self, Found, Source};
+use super::token::{self, Found, JOBS, Source};
 use super::{Given, Named, and, escaped, input, login, one_word, settle, twice};
 use crate::auth::way::{AzureLogin, AzureWay, IdToken, ManagedEndpoint};
 use crate::error::{Failure, Problem};
@@ -147,10 +147,11 @@ fn nothing(given: &Given<'_>) -> Failure {
             .map(|name| given.shown(name));
     login(
         format!(
-            "there is no Azure login: there is nothing in {client}, {tenant}, {secret} or {token}, nor in Azure's own variables"
+            "there is no Azure login: there is nothing in {client}, {tenant}, {secret} or {token}, nor in \
+             `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` or `AZURE_CLIENT_SECRET`"
         ),
         format!(
-            "give {client} and {tenant} in a job that has an identity token (GitHub: `permissions: id-token: write`), or with {secret}, or give \
+            "give {client} and {tenant} in a job that has an identity token ({JOBS}), or with {secret}, or give \
              {token} alone; what azure/login did in an earlier step leaves nothing that a container can use; {auth} set to `ambient` takes the \
              machine's managed identity"
         ),

@@ -1,6 +1,6 @@
 //! Which Google login it is.
 
-use super::token::{self, Found, Source};
+use super::token::{self, Found, JOBS, Source};
 use super::{Given, Named, and, escaped, input, login, one_word, settle, twice};
 use crate::auth::way::{GOOGLE_UNIVERSE, GcpLogin, GcpWay, Impersonation};
 use crate::error::{Failure, Problem};
@@ -147,7 +147,7 @@ fn nothing(given: &Given<'_>) -> Failure {
     login(
         format!("there is no Google login: there is nothing in {provider}, {json} or {token}, and no file in `{FILE}`"),
         format!(
-            "give {provider} in a job that has an identity token (GitHub: `permissions: id-token: write`), or {json}, or {token}, or run \
+            "give {provider} in a job that has an identity token ({JOBS}), or {json}, or {token}, or run \
              google-github-actions/auth in an earlier step; {auth} set to `ambient` takes the machine's own service account"
         ),
     )

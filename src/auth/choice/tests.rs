@@ -134,7 +134,12 @@ fn aws() {
             ("role gitlab GITLAB_OIDC_TOKEN=s3cret", "ok", &["OIDC with `GITLAB_OIDC_TOKEN`"]),
             ("role gitlab AWS_ID_TOKEN=s3cret GITLAB_OIDC_TOKEN=s3cret", "ok", &["`AWS_ID_TOKEN`"]),
             ("role gitlab GCP_ID_TOKEN=s3cret", "3", &["no identity token"]),
-            ("role oidc_token=s3cret github oidc_token_file=/f", "ok", &["OIDC with `ENVSYNC_OIDC_TOKEN` → role"]),
+            ("role oidc_token=s3cret github", "ok", &["OIDC with `ENVSYNC_OIDC_TOKEN` → role"]),
+            (
+                "role oidc_token=s3cret oidc_token_file=/f",
+                "2",
+                &["two identity tokens", "`ENVSYNC_OIDC_TOKEN` and `ENVSYNC_OIDC_TOKEN_FILE`"],
+            ),
             (
                 "role oidc_token_file=t.jwt github",
                 "ok",
@@ -170,7 +175,14 @@ fn aws() {
             ),
             ("role pull-request", "3", &["this is a pull request: one from a fork or of Dependabot"]),
             ("role FORGEJO_ACTIONS=true github-without", "3", &["enable-openid-connect: true"]),
-            ("role gitlab", "3", &["\nid_tokens:\n  AWS_ID_TOKEN:\n    aud: sts.amazonaws.com"]),
+            (
+                "role gitlab",
+                "3",
+                &[
+                    "under another name in `ENVSYNC_OIDC_TOKEN`",
+                    "\nid_tokens:\n  AWS_ID_TOKEN:\n    aud: sts.amazonaws.com",
+                ],
+            ),
             ("role", "3", &["`ENVSYNC_OIDC_TOKEN`", "`ENVSYNC_OIDC_TOKEN_FILE`", "`ENVSYNC_AWS_ACCESS_KEY_ID`"]),
             (
                 "role left-key github-without",
@@ -217,6 +229,7 @@ fn aws() {
             ("aws_role_arn=%_ ROLE github", "ok", &["role/of-env"]),
             ("role ACTIONS_ID_TOKEN_REQUEST_URL= ACTIONS_ID_TOKEN_REQUEST_TOKEN=%_", "3", &["no identity token"]),
             ("github", "3", &["there is no AWS login"]),
+            ("gitlab", "3", &["there is no AWS login", "GitLab: `id_tokens`"]),
             // The machine.
             (
                 "ambient",
@@ -339,6 +352,8 @@ fn roles_and_what_belongs_to_them() {
             ("role github chain aws_allowed_account_ids=123456789012", "2", &["the account 210987654321"]),
             ("role github chain aws_allowed_account_ids=123456789012%n210987654321", "ok", &["\"210987654321\"]"]),
             ("key aws_allowed_account_ids=1234-5678-9012", "2", &["twelve digits each"]),
+            ("key aws_allowed_account_ids=,", "2", &["`ENVSYNC_AWS_ALLOWED_ACCOUNT_IDS` is given, and names none"]),
+            ("key aws_role_chain=,%n", "2", &["`ENVSYNC_AWS_ROLE_CHAIN` is given, and names none"]),
             (
                 "aws_role_arn=x chain aws_external_id=e aws_role_duration_seconds=1 gitlab",
                 "2",
@@ -460,6 +475,7 @@ fn google() {
             ("ambient GCE_METADATA_HOST=http://x/y", "2", &["`GCE_METADATA_HOST` is no host"]),
             ("ambient provider github", "ok", &["OIDC from GitHub"]),
             ("github", "3", &["there is no Google login"]),
+            ("gitlab", "3", &["there is no Google login", "GitLab: `id_tokens`"]),
         ],
     );
 }
@@ -519,6 +535,15 @@ fn providers_and_service_accounts() {
             ("github provider account gcp_token_lifetime=43200", "ok", &["lifetime_seconds: 43200"]),
             ("github provider account gcp_token_lifetime=299", "2", &["from 300 to 43200"]),
             ("github provider account gcp_project=", "ok", &["Some(\"my-project\")"]),
+            (
+                "github provider gcp_project=",
+                "2",
+                &["`ENVSYNC_GCP_PROJECT` is missing", "`projects/PROJECT/secrets/envsync-secrets`"],
+            ),
+            ("gcp_access_token=s3cret gcp_project=", "2", &["`ENVSYNC_GCP_PROJECT` is missing"]),
+            ("github provider gcp_project= secret=projects/p/secrets/app", "ok", &["OIDC from GitHub"]),
+            ("GOOGLE_APPLICATION_CREDENTIALS=/x gcp_project=", "ok", &["None"]),
+            ("ambient gcp_project=", "ok", &["None"]),
             ("github provider account GOOGLE_CLOUD_PROJECT=other gcp_project=", "ok", &["Some(\"other\")"]),
         ],
     );
@@ -626,9 +651,11 @@ fn azure() {
                 &[
                     "there is no Azure login",
                     "azure/login",
+                    "`AZURE_TENANT_ID`",
                     "`ENVSYNC_AZURE_ACCESS_TOKEN`",
                     "`ENVSYNC_AZURE_CLIENT_SECRET`",
                     "`permissions: id-token: write`",
+                    "GitLab: `id_tokens`",
                 ],
             ),
             (

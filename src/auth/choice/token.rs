@@ -7,6 +7,9 @@ use crate::error::Failure;
 const URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
 const BEARER: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
 
+/// What gives a job an identity token, by platform, for a message.
+pub(super) const JOBS: &str = "GitHub: `permissions: id-token: write`; GitLab: `id_tokens`";
+
 /// A token that can be had.
 pub(super) struct Found {
     pub(super) token: IdToken,
@@ -38,6 +41,10 @@ pub(super) fn find(given: &Given<'_>, own: &[&str], file: Option<&str>) -> Resul
         let token = IdToken::File { path: path.to_owned(), name: shown.trim_matches('`').to_owned() };
         found(token, format!("OIDC with the file of {shown}"), true)
     };
+    if let (Some(_), Some(_)) = (given.input("oidc_token"), given.input("oidc_token_file")) {
+        let (token, file) = (given.shown("oidc_token"), given.shown("oidc_token_file"));
+        return Err(input(format!("two identity tokens are given at once: {token} and {file}"), "give one of them"));
+    }
     if let Some(text) = given.input("oidc_token") {
         return carried(text, given.shown("oidc_token"), true);
     }
@@ -97,7 +104,11 @@ pub(super) fn missing(
     } else if given.variable("GITLAB_CI").is_some() {
         return login(
             format!("{what}, and the job has no identity token"),
-            format!("{or}, or add these lines to the job\nid_tokens:\n  {variable}:\n    aud: {audience}"),
+            format!(
+                "{or}, or hand over a token that the job has under another name in {}, or add these lines to the job\n\
+                 id_tokens:\n  {variable}:\n    aud: {audience}",
+                given.shown("oidc_token")
+            ),
         );
     } else {
         format!("give a token in {}, or its file in {}", given.shown("oidc_token"), given.shown("oidc_token_file"))

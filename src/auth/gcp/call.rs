@@ -1,12 +1,14 @@
 //! One request of a login: sent again while the service only stumbles, and read without ever showing what was answered.
 
+use std::time::Duration;
+
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
 
 use crate::error::{Failure, Kind};
 use crate::http::retry::Retry;
-use crate::http::send::{Answer, LOGIN, send};
+use crate::http::send::{Answer, LOGIN, Unreached, send, send_if_there};
 
 /// Whom a login asks.
 pub(super) struct Hop {
@@ -75,16 +77,41 @@ impl Hop {
     /// # Errors
     /// [`Kind::Unavailable`] where there is none.
     pub(super) async fn ask(&self, http: &reqwest::Client, request: Request<'_>) -> Result<Reply, Failure> {
+        let sent = self.request(&request)?;
+        let answer = send(http, &sent, LOGIN).await;
+        self.reply(request.url, answer)
+    }
+
+    /// As [`Hop::ask`], of what may not be there at all.
+    ///
+    /// # Errors
+    /// `Err` with the cause where nobody answers within three seconds; inside, as of [`Hop::ask`].
+    pub(super) async fn ask_if_there(
+        &self,
+        http: &reqwest::Client,
+        request: Request<'_>,
+    ) -> Result<Result<Reply, Failure>, String> {
+        let sent = match self.request(&request) {
+            Ok(sent) => sent,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        Ok(self.reply(request.url, send_if_there(http, &sent).await?))
+    }
+
+    fn request(&self, request: &Request<'_>) -> Result<reqwest::Request, Failure> {
         let method = if request.json.is_some() { Method::POST } else { Method::GET };
         let url = request.url.parse().map_err(|_| self.unreached(request.url, "its URL is none"))?;
         let mut sent = reqwest::Request::new(method, url);
-        *sent.headers_mut() = request.headers;
+        *sent.headers_mut() = request.headers.clone();
         if let Some(json) = &request.json {
             sent.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             *sent.body_mut() = Some(json.to_string().into());
         }
-        let answer = send(http, &sent, LOGIN).await;
-        let answer = answer.map_err(|unreached| self.unreached(request.url, &unreached.cause))?;
+        Ok(sent)
+    }
+
+    fn reply(&self, url: &str, answer: Result<Answer, Unreached>) -> Result<Reply, Failure> {
+        let answer = answer.map_err(|unreached| self.unreached(url, &unreached.cause))?;
         if Retry::of_status(answer.status) != Retry::Never {
             return Err(self.failed(answer.status));
         }
@@ -115,6 +142,14 @@ impl Hop {
     }
 }
 
+/// How long a token lasts: a number of seconds, or the text of one. Where it is neither, a time that every token lasts.
+pub(super) fn lifetime(json: &Value) -> Duration {
+    /// A job's token on GitHub is good for five minutes, and Google's is for no longer.
+    const SHORTEST: u64 = 300;
+    let seconds = &json["expires_in"];
+    Duration::from_secs(seconds.as_u64().or_else(|| seconds.as_str()?.parse().ok()).unwrap_or(SHORTEST))
+}
+
 /// Codes and reasons are words in one case; anything else is none of them, and may be what was sent.
 fn is_word(text: &str) -> bool {
     let all = |allowed: fn(&u8) -> bool| text.bytes().all(|byte| byte == b'_' || allowed(&byte));
@@ -131,10 +166,30 @@ pub(super) fn host(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn told(body: &str) -> Option<Told> {
         Reply(Answer { status: 400, headers: HeaderMap::new(), body: body.to_owned().into() }).told()
+    }
+
+    #[test]
+    fn a_lifetime_is_a_number_or_its_text_and_never_endless() {
+        let rows = [
+            (json!(3599), 3599),
+            (json!("3599"), 3599),
+            (json!(0), 0),
+            (json!(-1), 300),
+            (json!("soon"), 300),
+            (json!(null), 300),
+            (json!(1e300), 300),
+            (json!(u64::MAX), u64::MAX),
+        ];
+        for (value, seconds) in rows {
+            assert_eq!(lifetime(&json!({"expires_in": value})).as_secs(), seconds, "{value}");
+        }
+        assert_eq!(lifetime(&Value::Null).as_secs(), 300);
     }
 
     #[test]

@@ -108,7 +108,10 @@ pub(super) fn read(path: &str, workspace: &Path, what: &str) -> Result<(PathBuf,
     }
     let unreadable = |why: String| {
         Failure::new(Kind::Input, format!("{what} cannot be used: {why}"))
-            .help("mount the file, or give its content in `gcp_credentials_json` (a token: in `oidc_token`)")
+            .help(
+                "after google-github-actions/auth: run it behind actions/checkout, which removes the file from the workspace; else mount \
+                 the file into the container, or give its content in `gcp_credentials_json`",
+            )
     };
     let (path, snapshot) = found.map_err(|failure| unreadable(failure.to_string()))?;
     let text = String::from_utf8(snapshot.bytes().to_vec())

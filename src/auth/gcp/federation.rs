@@ -1,8 +1,6 @@
 //! Workload identity federation: an identity token of the job against a token of Google
 //! ([Security Token Service](https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token), RFC 8693).
 
-use std::time::Duration;
-
 use http::header::HeaderMap;
 use serde_json::json;
 
@@ -10,15 +8,13 @@ use super::super::Means;
 use super::super::claims::Claims;
 use super::super::oidc;
 use super::super::way::IdToken;
-use super::call::{Hop, Request};
+use super::call::{Hop, Request, lifetime};
 use super::external::Source;
 use super::refusal::{self, Provider};
 use super::{Access, SCOPE};
 use crate::error::Failure;
 
 const HOP: Hop = Hop { name: "Google's Security Token Service", check: "`gcp_sts_endpoint`" };
-/// A job's token on GitHub is good for five minutes, and Google's is for no longer.
-const SHORTEST: u64 = 300;
 
 /// A provider, and what proves to it who we are.
 pub(super) struct Federation {
@@ -62,8 +58,7 @@ impl Federation {
         }
         let json = reply.json().ok_or_else(foreign)?;
         let token = json["access_token"].as_str().ok_or_else(foreign)?;
-        let lifetime = Duration::from_secs(json["expires_in"].as_u64().unwrap_or(SHORTEST));
-        let access = Access::masked(token, Some(lifetime), means).ok_or_else(foreign)?;
+        let access = Access::masked(token, Some(lifetime(&json)), means).ok_or_else(foreign)?;
         Ok((access, jwt.claims))
     }
 }

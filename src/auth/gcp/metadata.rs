@@ -1,19 +1,15 @@
 //! The metadata server of GCE, GKE and Cloud Run
 //! ([documentation](https://cloud.google.com/compute/docs/access/authenticate-workloads)).
 
-use std::time::Duration;
-
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::super::Means;
 use super::Access;
-use super::call::{Hop, Reply, Request, host};
+use super::call::{Hop, Reply, Request, host, lifetime};
 use crate::error::{Failure, Kind};
 
 const HOP: Hop = Hop { name: "the metadata server of Google", check: "that this machine is one of Google Cloud" };
 const FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");
-/// To find out that there is none.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The base URL of the server.
 pub(super) struct Metadata(pub(super) String);
@@ -21,38 +17,34 @@ pub(super) struct Metadata(pub(super) String);
 impl Metadata {
     /// A token of the service account that the machine has.
     pub(super) async fn token(&self, means: &Means) -> Result<Access, Failure> {
-        let reply = self.get("instance/service-accounts/default/token", means).await?;
+        let reply = self.get("instance/service-accounts/default/token").await?;
         let token = || {
             let json = reply.json()?;
-            let lifetime = json["expires_in"].as_u64().map(Duration::from_secs);
-            Access::masked(json["access_token"].as_str()?, lifetime, means)
+            Access::masked(json["access_token"].as_str()?, Some(lifetime(&json)), means)
         };
         token().ok_or_else(|| self.foreign(&reply))
     }
 
     /// The id of the project that the machine is in.
-    pub(super) async fn project(&self, means: &Means) -> Result<String, Failure> {
-        let reply = self.get("project/project-id", means).await?;
+    pub(super) async fn project(&self) -> Result<String, Failure> {
+        let reply = self.get("project/project-id").await?;
         let id = String::from_utf8_lossy(&reply.0.body).trim().to_owned();
         if crate::reference::gcp::is_project(&id) { Ok(id) } else { Err(self.foreign(&reply)) }
     }
 
-    async fn get(&self, path: &str, means: &Means) -> Result<Reply, Failure> {
+    async fn get(&self, path: &str) -> Result<Reply, Failure> {
         let url = format!("{}/computeMetadata/v1/{path}", self.0.trim_end_matches('/'));
         let headers = HeaderMap::from_iter([(FLAVOR, HeaderValue::from_static("Google"))]);
         let request = Request { url: &url, headers, json: None };
-        let reply = match tokio::time::timeout(PATIENCE, HOP.ask(&means.http, request)).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(failure)) => return Err(Failure { kind: Kind::Login, ..failure }),
-            Err(_) => {
-                let what =
-                    format!("there is no metadata server of Google at `{}`: no answer within 3 seconds", host(&url));
-                return Err(Failure::new(Kind::Login, what).help(
-                    "this machine is none of Google Cloud, or hides it from containers: leave out `auth: ambient` and give \
-                     another login",
-                ));
-            }
-        };
+        // On this machine or beside it, where no proxy could reach it, and none shall see the token.
+        let direct = crate::http::direct()?;
+        let reply = HOP.ask_if_there(&direct, request).await.map_err(|cause| {
+            let what = format!("there is no metadata server of Google at `{}`: {cause}", host(&url));
+            Failure::new(Kind::Login, what).help(
+                "this machine is none of Google Cloud, or hides it from containers: leave out `auth: ambient` and give another \
+                 login",
+            )
+        })??;
         if reply.0.headers.get(&FLAVOR).is_none_or(|value| value != "Google") {
             return Err(self.foreign(&reply));
         }

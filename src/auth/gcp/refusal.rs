@@ -93,7 +93,8 @@ fn exchange_help(told: &Told, provider: &Provider, claims: &Claims) -> String {
     if told.code == "unauthorized_client" || says(&["attribute condition"]) {
         let option = format!(" --attribute-condition={}", quoted(&condition(&subject)));
         return format!(
-            "the attribute condition of the provider does not hold for this token; one that does: {}",
+            "the attribute condition of the provider does not hold for this token. One that does takes the place of the one that is \
+             there, so join both with `||` where other jobs use the provider: {}",
             provider.command("update-oidc", &option)
         );
     }
@@ -108,7 +109,7 @@ fn exchange_help(told: &Told, provider: &Provider, claims: &Claims) -> String {
         let option = format!(" --allowed-audiences={}", quoted(&audience));
         return format!(
             "ask for an audience that the provider takes (`gcp_audience`; on GitLab the `aud` of the `id_tokens` entry; by \
-             default `https:{}`), or let it take this one: {}",
+             default `https:{}`), or let it take this one in place of all that it takes now: {}",
             provider.audience(),
             provider.command("update-oidc", &option)
         );
@@ -127,7 +128,8 @@ fn exchange_help(told: &Told, provider: &Provider, claims: &Claims) -> String {
     if says(&["issuer"]) {
         let option = format!(" --issuer-uri={}", quoted(&issuer));
         return format!(
-            "the provider trusts another issuer; to trust this one: {}",
+            "the provider trusts another issuer: name a provider for this one in `gcp_workload_identity_provider`, or, where no \
+             other jobs use it, have it trust this one instead: {}",
             provider.command("update-oidc", &option)
         );
     }
@@ -191,8 +193,9 @@ fn impersonation_help(status: u16, told: &Told, target: &Target, caller: &Caller
             );
         }
         (404, _) => {
+            let others = if target.delegates.is_empty() { "" } else { ", or one of `gcp_delegates`" };
             return format!(
-                "there is no service account `{account}`, or it is deleted: check its e-mail address, see `gcloud iam \
+                "there is no service account `{account}`{others}, or it is deleted: check the e-mail address, see `gcloud iam \
                  service-accounts list{project}`"
             );
         }
@@ -315,6 +318,11 @@ mod tests {
             assert!(failure.to_string().contains("exp 2026-09-21T"), "{failure}");
             let said = failure.problems[0].help.as_deref().unwrap();
             assert!(said.contains(help), "{text}: {said}");
+            // Other jobs may live on what such a command replaces.
+            let replaces =
+                ["--attribute-condition", "--allowed-audiences", "--issuer-uri"].iter().any(|o| said.contains(o));
+            let warned = ["in place of all", "takes the place", "where no other jobs"].iter().any(|w| said.contains(w));
+            assert_eq!(replaces, warned, "{text}: {said}");
         }
         let off = exchange(403, &told("PERMISSION_DENIED", "SERVICE_DISABLED", ""), &provider(), &claims());
         assert!(off.problems[0].help.as_deref().unwrap().contains("enable sts.googleapis.com --project=123456789012"));
@@ -359,7 +367,20 @@ mod tests {
                 federated,
                 "iamcredentials.googleapis.com",
             ),
-            (404, told("NOT_FOUND", "", ""), target(600, &[]), federated, "there is no service account"),
+            (
+                404,
+                told("NOT_FOUND", "", ""),
+                target(600, &[]),
+                federated,
+                "fake-project.iam.gserviceaccount.com`, or it",
+            ),
+            (
+                404,
+                told("NOT_FOUND", "", ""),
+                target(600, &["first@fake"]),
+                federated,
+                "or one of `gcp_delegates`, or it",
+            ),
             (400, told("INVALID_ARGUMENT", "", "cannot exceed"), target(7200, &[]), federated, "LifetimeExtension"),
             (401, told("UNAUTHENTICATED", "", ""), target(600, &[]), None, "the first token is over"),
         ];

@@ -3,9 +3,9 @@
 use super::super::reader::{Reader, list};
 use super::super::registry::Raw;
 use crate::auth::choice::choose_gcp;
-use crate::auth::way::GcpLogin;
+use crate::auth::way::{GcpLogin, GcpWay};
 use crate::error::Failure;
-use crate::reference::gcp;
+use crate::reference::{Entry, gcp};
 
 /// How to reach Google Secret Manager.
 pub struct Gcp {
@@ -24,7 +24,12 @@ pub struct Gcp {
 }
 
 impl Reader<'_> {
-    pub(in crate::config) fn gcp(&mut self, raw: &Raw, missing_login: &mut Option<Failure>) -> Option<Gcp> {
+    pub(in crate::config) fn gcp(
+        &mut self,
+        raw: &Raw,
+        entries: &[Entry],
+        missing_login: &mut Option<Failure>,
+    ) -> Option<Gcp> {
         // The variables that Google's own libraries and actions read and set.
         let variables = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"];
         let project = self.own_or("gcp_project", raw.gcp_project.as_ref(), &variables);
@@ -49,6 +54,17 @@ impl Reader<'_> {
         let login = self.login(raw, choose_gcp, missing_login)?;
         let acting = login.impersonation.as_ref();
         let project = project.or_else(|| acting.and_then(|to| project_of(&to.account)));
+        // A credentials file and a machine may bring one; a token tells of none.
+        let none_to_come = matches!(login.way, GcpWay::Token(_) | GcpWay::Federation { .. });
+        if project.is_none()
+            && none_to_come
+            && let Some(short) = entries.iter().find(|entry| !entry.reference.id.contains('/'))
+        {
+            let id = &short.reference.id;
+            let what = format!("is missing, and the secret `{id}` is named without its project");
+            let help = format!("give the project's id or its number, or write `projects/PROJECT/secrets/{id}`");
+            self.problem("gcp_project", &what, help);
+        }
         Some(Gcp {
             project,
             locations,

@@ -60,7 +60,7 @@ fn a_shell_value_that_joins_the_next_line_is_refused() {
 #[test]
 fn refusal_table() {
     let rows = [
-        ("docker", "hunter2\n", "holds a line break, which docker, podman and kubectl would misread", "portable"),
+        ("docker", "hunter2\n", "holds a line break, which docker, podman and kubectl would misread", "shell"),
         ("docker", "hunter2\r", "holds a carriage return at its end", "shell"),
         ("shell", "hunter2\u{fffe}", "holds a code point that is no character, which systemd would misread", "compose"),
         ("python", "${hunter2}", "holds `${…}`, which python-dotenv, pydantic-settings and environs", "shell"),
@@ -74,12 +74,13 @@ fn refusal_table() {
         let refused = written(value, dialects).unwrap_err();
         assert!(refused.what.starts_with(&format!("the value of K {what}")), "{dialects}: {}", refused.what);
         assert!(refused.help.contains(carrier), "{dialects}: {}", refused.help);
+        assert!(!refused.help.contains("portable"), "{dialects}: {}", refused.help);
         assert!(!refused.what.contains("hunter"), "{}", refused.what);
     }
     let long = "x".repeat(65_534);
     let refused = written(&long, "docker").unwrap_err();
     assert_eq!(refused.what, "K takes more than the 65535 bytes of a line that docker, podman and kubectl read");
-    assert!(refused.help.contains("portable, shell"), "{}", refused.help);
+    assert!(refused.help.contains("dialect shell, compose"), "{}", refused.help);
     assert!(written(&long[1..], "docker").is_ok());
 }
 
@@ -149,6 +150,7 @@ fn what_a_dialect_cannot_read_names_the_line_and_who_can() {
         ("docker", "K =hunter2", "line 2 has a blank between K and the `=`", "node"),
         ("shell", "K =hunter2", "line 2 has a blank between K and the `=`", "node"),
         ("shell", "K=hunter2 x", "is followed by a command", "node"),
+        ("shell", "K=hunter2 \r", "holds a carriage return outside of quotes", "node"),
         ("shell", "K=hunter2;x", "ends a shell's word", "portable"),
         ("shell", "K=\"$hunter2\"", "holds a `$` outside of single quotes", "portable"),
         ("shell", "K=`hunter2`", "holds a command, which a shell would run", "node"),
@@ -206,6 +208,8 @@ fn remarks_are_for_the_readers_of_the_dialects() {
     };
     assert_eq!(said("\u{feff}K=`a`\r\n", "node"), ["line 1: a byte order mark, which node and deno cannot read"]);
     assert_eq!(said("K=\"a\\rb\"\n", "node"), ["line 1: K is read differently by npm dotenv, node and deno"]);
+    assert_eq!(said("K=\t'a'\n", "node"), ["line 1: K is read differently by node"]);
+    assert_eq!(said("K = 'a'\n", "node"), [""; 0]);
     assert_eq!(said("K='$X'\n", "node,next"), ["line 1: K is read differently by dotenv-expand, Next and Vite"]);
     assert_eq!(said("K='$X'\n", "node,shell"), [""; 0]);
     assert_eq!(said("K=1 # c\n", "shell"), ["line 1: K is read differently by systemd"]);

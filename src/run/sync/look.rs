@@ -59,6 +59,7 @@ impl Merge<'_> {
         overtaken: &[Overtaken],
     ) -> Result<Planned, Failure> {
         let config = run.config;
+        run.mask_overtaken(self.which, overtaken.get(self.overtaken..).unwrap_or_default());
         if overtaken.len() > self.overtaken {
             // What was to be written then was written.
             for (key, put) in std::mem::take(&mut self.pending) {
@@ -70,6 +71,7 @@ impl Merge<'_> {
         self.pending.clear();
         let mut document = secret_side::document(config, self.which, now)?;
         let current = secret_side::variables(&document);
+        run.ci.mask(&current);
         let own = Own::Yields(&self.own);
         let rescued =
             secret_side::rescue(config, self.which, &mut document, overtaken, &own, &mut self.put_back)?.changed;

@@ -185,8 +185,36 @@ impl Trouble {
     fn words(&self) -> String {
         let carries_payload = matches!(self.operation, "PutSecretValue" | "CreateSecret");
         match self.message.as_deref().map(str::trim).filter(|_| !carries_payload) {
-            Some(message) if !message.is_empty() => format!(": {}", message.chars().take(400).collect::<String>()),
+            Some(message) if !message.is_empty() => format!(": {}", harmless(message)),
             _ => String::new(),
+        }
+    }
+}
+
+/// The words of a message, at most 400 characters of them. What is as long as a key or a token, and no ARN, is left out: a
+/// server that is not AWS could repeat the credentials that it was sent.
+fn harmless(message: &str) -> String {
+    let words = message.split_whitespace().map(|word| {
+        let longest = word.split([':', '/', '"', '\'', ',', '(', ')']).map(str::len).max().unwrap_or_default();
+        if longest < 32 || (word.contains("arn:aws") && longest <= 128) { word } else { "…" }
+    });
+    words.collect::<Vec<_>>().join(" ").chars().take(400).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_may_be_a_credential_is_left_out_of_a_message() {
+        let aws = "User: arn:aws:sts::123456789012:assumed-role/deploy/envsync-1234567890 is not authorized to perform: \
+                   secretsmanager:GetSecretValue on resource: prod/app because no identity-based policy allows it";
+        assert_eq!(harmless(aws), aws.split_whitespace().collect::<Vec<_>>().join(" "));
+        let key = "fake0secret0key0of0forty0characters0long";
+        let token = "fake0session0token".repeat(20);
+        for credential in [key, &token, &format!("({token})"), &format!("key:{key}")] {
+            let said = harmless(&format!("no entry for {credential} in the book"));
+            assert_eq!(said, "no entry for … in the book");
         }
     }
 }

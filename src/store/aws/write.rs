@@ -78,9 +78,10 @@ impl Aws {
         let (wrote, may_have) = told(which, &token);
         self.effects.on(&which.id).may(may_have);
         match request.set_secret_string(text).set_secret_binary(bytes).send().await {
-            Ok(_) => {
+            Ok(created) => {
                 self.effects.on(&which.id).wrote(wrote);
-                Ok(done(token, None))
+                // AWS takes the token for the id; who emulates it may not, and a sync has to find the version again.
+                Ok(done(created.version_id.unwrap_or(token), None))
             }
             Err(error) => match self.trouble("CreateSecret", which, &error) {
                 trouble if trouble.is("ResourceExistsException") => {

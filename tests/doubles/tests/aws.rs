@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a helper of a test a failure is the test's failure")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod wire;
+
+use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -11,12 +13,10 @@ use std::time::Duration;
 use envsync_doubles::aws::{Payload, REGION, SecretsManager};
 use envsync_doubles::{Double, Fault, When};
 use serde_json::{Value, json};
+use wire::{Reply, head};
 
 const PENDING: &str = "ENVSYNC_PENDING";
 const CURRENT: &str = "AWSCURRENT";
-
-/// Status, headers in one text, and the body as far as it came; `None` where no answer came at all.
-type Reply = Option<(u16, String, Vec<u8>)>;
 
 struct Client {
     address: String,
@@ -87,25 +87,10 @@ impl Client {
 
 fn receive(stream: &TcpStream) -> Reply {
     let mut reader = BufReader::new(stream);
-    let mut status = String::new();
-    if reader.read_line(&mut status).ok()? == 0 {
-        return None;
-    }
-    let (mut headers, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        if line == "\r\n" {
-            break;
-        }
-        if let Some(n) = line.strip_prefix("Content-Length: ") {
-            length = n.trim().parse().unwrap();
-        }
-        headers += &line;
-    }
+    let (status, headers, length) = head(&mut reader)?;
     let mut body = Vec::new();
     reader.take(length).read_to_end(&mut body).ok()?;
-    Some((status.split(' ').nth(1)?.parse().unwrap(), headers, body))
+    Some((status, headers, body))
 }
 
 /// A version id that is 32 characters long.

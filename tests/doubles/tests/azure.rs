@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a helper of a test a failure is the test's failure")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod wire;
+
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +21,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
+use wire::{Reply, head};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
-/// Status, headers in one text, and the body as far as it came; `None` where no answer came at all.
-type Reply = Option<(u16, String, Vec<u8>)>;
 
 struct Client {
     address: String,
@@ -93,26 +94,11 @@ impl Client {
 
 fn receive(stream: Tls) -> Reply {
     let mut reader = BufReader::new(stream);
-    let mut status = String::new();
-    if reader.read_line(&mut status).ok()? == 0 {
-        return None;
-    }
-    let (mut headers, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        if line == "\r\n" {
-            break;
-        }
-        if let Some(n) = line.strip_prefix("Content-Length: ") {
-            length = n.trim().parse().unwrap();
-        }
-        headers += &line;
-    }
+    let (status, headers, length) = head(&mut reader)?;
     // A connection that ends early ends without TLS saying so, which is an error of the read; what came before it counts.
     let mut body = Vec::new();
     drop(reader.take(length).read_to_end(&mut body));
-    Some((status.split(' ').nth(1)?.parse().unwrap(), headers, body))
+    Some((status, headers, body))
 }
 
 fn started() -> (Double<KeyVault>, Client) {

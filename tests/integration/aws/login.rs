@@ -137,7 +137,7 @@ fn gitlab_pulls_and_pushes_with_its_id_token() {
 fn several_regions_are_one_login() {
     let job = Job::new();
     let far = r#"{"C":"fake-three-far"}"#;
-    job.cloud.hide(far);
+    job.cloud.room.secret_values(far);
     job.cloud.double.put_in("us-east-1", "far", far);
     let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:far-AbCdEf";
     job.run("pull").input("secret", &format!("app\n{arn}")).expect(5);
@@ -258,7 +258,11 @@ fn a_trust_policy_that_does_not_fit_is_told_with_the_one_to_paste() {
         let done = job.run("pull").expect(3);
         done.says(&["HTTP status 403 (AccessDenied)", ROLE, GITHUB, subject, &conditions, &provider, "exp "]);
         nothing_was_changed(&done);
-        assert_eq!(done.text().contains("immutable"), immutable);
+        let text = done.text();
+        let statement = &text[text.find("{\"Effect\"").unwrap()..text.find("; upper and lower case").unwrap()];
+        let statement: serde_json::Value = serde_json::from_str(statement).unwrap();
+        assert_eq!(statement["Principal"]["Federated"], provider.as_str(), "to be pasted as it is");
+        assert_eq!(text.contains("immutable"), immutable);
         assert_eq!((job.sts.count(WEB), job.endpoint.given().len()), (2, 2), "twice, each time with a fresh token");
     });
 }
@@ -277,7 +281,12 @@ fn what_sts_refuses_is_told_once_with_a_fix() {
 
     let job = Job::new();
     let done = job.run("pull").input("aws_audience", "fake-audience").expect(3);
-    nothing_was_changed(done.says(&["add-client-id-to-open-id-connect-provider", "fake-audience", "aws_audience"]));
+    nothing_was_changed(done.says(&[
+        "add-client-id-to-open-id-connect-provider",
+        "fake-audience",
+        "aws_audience",
+        "`id_tokens`",
+    ]));
     job.endpoint.make(|issuer, audience| issuer.token(SUBJECT, audience).expired(60).sign());
     nothing_was_changed(job.run("pull").expect(3).says(&["ExpiredTokenException", "ago"]));
     job.endpoint.make(|issuer, audience| issuer.token(SUBJECT, audience).forged().sign());
@@ -319,6 +328,42 @@ fn what_sts_says_is_never_repeated() {
         job.cloud.room.secret_value("fake-words-of-the-server");
         job.sts.fail(WEB, When::Always, Fault::status(400, code, words));
         nothing_was_changed(job.run("pull").expect(3).says(&[code]));
+    });
+}
+
+#[test]
+fn what_sts_gives_in_place_of_a_code_an_identity_or_a_key_is_not_shown() {
+    let hidden = "fake-part-of-a-token-0123456789";
+    each(vec![400, 403], |status| {
+        let job = Job::new();
+        job.cloud.room.secret_value(hidden);
+        job.sts.fail(WEB, When::Always, Fault::status(status, hidden, "fake"));
+        nothing_was_changed(job.run("pull").expect(7).says(&["is not AWS STS"]));
+    });
+    let identity = "arn:aws:sts::123456789012:assumed-role/deploy/envsync";
+    let rows = [
+        // id, secret, token and who that is; the exit code and what is said
+        ("ASIAFAKE&#10;x", "fake-key", "fake-session", identity, 7, "is not that of the service"),
+        ("", "fake-key", "fake-session", identity, 7, "is not that of the service"),
+        ("ASIAFAKE", "fake&#13;key", "fake-session", identity, 7, "is not that of the service"),
+        ("ASIAFAKE", "fake-key", "fake&#10;session", identity, 7, "is not that of the service"),
+        ("ASIAFAKE", "fake-key", "fake-session", "arn:aws:sts::fake-part-of-a-token-0123456789:x", 3, "does not name"),
+        ("ASIAFAKE", "fake-key", "fake-session", "", 3, "does not name"),
+    ];
+    each(rows.to_vec(), |(id, secret, token, arn, code, said)| {
+        let job = Job::new();
+        job.cloud.room.secret_value(hidden);
+        let answer = format!(
+            "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleWithWebIdentityResult>\
+             <AssumedRoleUser><Arn>{arn}</Arn><AssumedRoleId>A:b</AssumedRoleId></AssumedRoleUser><Credentials><AccessKeyId>{id}\
+             </AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>{token}</SessionToken><Expiration>\
+             2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+        );
+        let answer = envsync_doubles::http::Response::new(200, "text/xml", answer);
+        job.sts.fail(WEB, When::Always, Fault::Answer(answer));
+        let run = job.run("pull").input("aws_allowed_account_ids", "123456789012");
+        nothing_was_changed(run.expect(code).says(&[said]));
+        assert!(job.cloud.double.calls().is_empty());
     });
 }
 
@@ -398,9 +443,12 @@ fn what_stays_ends_the_login_and_not_by_the_runs_time() {
     let job = Job::new();
     let done = job.run("pull").input("aws_sts_endpoint_url", "http://127.0.0.1:9").expect(7);
     nothing_was_changed(done.says(&["couldn't reach AWS STS", "aws_sts_endpoint_url"]));
-    let job = Job::new();
-    job.sts.fail("*", When::Always, Fault::Html(404));
-    nothing_was_changed(job.run("pull").expect(3).says(&["HTTP status 404", "is not AWS STS"]));
+    for status in [302, 403, 404] {
+        let job = Job::new();
+        job.sts.fail("*", When::Always, Fault::Html(status));
+        nothing_was_changed(job.run("pull").expect(7).says(&[&format!("HTTP status {status}"), "is not AWS STS"]));
+        assert_eq!(job.sts.count(WEB), 1, "{status}");
+    }
 }
 
 #[test]
@@ -473,6 +521,9 @@ fn the_machines_own_role_is_taken_when_it_is_asked_for() {
     }
     assert_eq!(agent.calls()[..4], ["Session", "Role", "Credentials", "Container"]);
     assert!(job.cloud.double.identities().iter().all(|role| role == ROLE));
+    // What is missing is an input, and not what is to be moved.
+    let missing = with_file("pull").env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "not-there");
+    nothing_was_changed(missing.expect(2).says(&["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "not-there"]));
     // The proxy is one for the store, and not for the machine.
     instance("pull").expect(7).says(&["GetSecretValue"]);
     // Without being asked for, nothing of the machine is looked at.

@@ -23,7 +23,7 @@ fn the_size_is_looked_at_before_any_write() {
 #[test]
 fn a_binary_text_stays_binary() {
     let cloud = Cloud::empty();
-    cloud.hide(ONE);
+    cloud.room.secret_values(ONE);
     cloud.double.put_binary("app", ONE.as_bytes());
     cloud.run("pull").expect(0);
     cloud.push("A=fake-one-new\n").expect(0);

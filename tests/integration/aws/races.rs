@@ -11,7 +11,7 @@ const MOMENTS: [&str; 3] = [PUSH[1], PUSH[2], PUSH[3]];
 
 /// A foreign version with these members, written before the first call of an operation.
 fn meanwhile(cloud: &Cloud, moment: &str, payload: &'static str) {
-    cloud.hide(payload);
+    cloud.room.secret_values(payload);
     cloud.double.on(moment, 1, move |aws: &Handle<SecretsManager>| drop(aws.put("app", payload)));
 }
 

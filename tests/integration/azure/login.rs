@@ -1,7 +1,9 @@
 //! Who we are to Entra and to the vault.
 
 use envsync_doubles::azure::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET, DENIED_CLIENT_ID, EXPIRED, TENANT, entra_error};
+use envsync_doubles::http::Response;
 use envsync_doubles::{Fault, When};
+use serde_json::json;
 
 use super::super::harness::Run;
 use super::{Cloud, ONE, each, nothing_was_changed};
@@ -121,4 +123,26 @@ fn a_login_sits_out_what_passes_and_gives_up_on_what_stays() {
     let cloud = Cloud::holding(ONE);
     cloud.double.fail("Token", When::Always, Fault::Html(200));
     application(cloud.stranger("pull"), TENANT, CLIENT_ID, CLIENT_SECRET).expect(7).says(&["Entra"]);
+}
+
+#[test]
+fn an_answer_whose_token_cannot_be_used_is_told() {
+    let answers = [
+        json!({"access_token": "fake-token", "expires_in": 1_000_000_000_000_i64, "token_type": "Bearer"}),
+        json!({"access_token": "fake-token", "expires_in": i64::MAX, "token_type": "Bearer"}),
+        json!({"access_token": "fake-token", "expires_in": i64::MIN, "token_type": "Bearer"}),
+        json!({"access_token": "fake-token", "expires_in": "3600", "token_type": "Bearer"}),
+        json!({"access_token": "fake\r\n::error::token", "expires_in": 3600, "token_type": "Bearer"}),
+        json!({"access_token": "", "expires_in": 3600, "token_type": "Bearer"}),
+        json!({"access_token": 1, "expires_in": 3600, "token_type": "Bearer"}),
+    ];
+    each(answers.to_vec(), |answer| {
+        let cloud = Cloud::holding(ONE);
+        cloud.room.secret_value("fake-token");
+        let answer = Response::new(200, "application/json", answer.to_string());
+        cloud.double.fail("Token", When::Always, Fault::Answer(answer));
+        let done = application(cloud.stranger("pull"), TENANT, CLIENT_ID, CLIENT_SECRET).expect(7);
+        nothing_was_changed(done.says(&["gave no token", "azure_authority_host"]));
+        assert_eq!((cloud.double.count("Token"), cloud.double.count("GetSecret")), (1, 0));
+    });
 }

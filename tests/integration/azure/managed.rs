@@ -1,7 +1,12 @@
 //! The machine's own identity, which is used only with `auth: ambient`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use envsync_doubles::azure::{IDENTITY_HEADER, MANAGED_CLIENT_ID};
+use envsync_doubles::http::{Outcome, Response, Server};
 use envsync_doubles::{Fault, When};
+use serde_json::json;
 
 use super::super::harness::Run;
 use super::{Cloud, ONE, each, nothing_was_changed};
@@ -127,4 +132,37 @@ fn nothing_of_the_machine_is_asked_without_ambient() {
     let run = cloud.stranger("pull").env("IDENTITY_ENDPOINT", &format!("{url}/msi/token"));
     run.env("IDENTITY_HEADER", IDENTITY_HEADER).env("AZURE_POD_IDENTITY_AUTHORITY_HOST", &url).expect(3);
     assert!(cloud.double.calls().is_empty());
+}
+
+#[test]
+fn the_machine_is_asked_past_every_proxy() {
+    for place in PLACES {
+        let cloud = cloud();
+        let token = cloud.double.issue_token();
+        cloud.room.secret_value(&token);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let machine = Server::start({
+            let asked = Arc::clone(&asked);
+            move |request| {
+                asked.fetch_add(1, Ordering::SeqCst);
+                let known = request.header("metadata").or(request.header("x-identity-header")).is_some();
+                let (status, body) = if known {
+                    (200, json!({"access_token": token, "expires_on": 4_000_000_000_i64}))
+                } else {
+                    (400, json!({"error": "invalid_request"}))
+                };
+                Outcome::Answer(Response::new(status, "application/json", body.to_string()))
+            }
+        })
+        .unwrap();
+        // Nobody listens on port 1: what goes by the proxy fails.
+        let run = cloud.stranger("pull").input("auth", "ambient");
+        let run = run.env("HTTP_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "");
+        let run = match place {
+            Place::App => run.env("IDENTITY_ENDPOINT", &machine.url()).env("IDENTITY_HEADER", IDENTITY_HEADER),
+            Place::Machine => run.env("AZURE_POD_IDENTITY_AUTHORITY_HOST", &machine.url()),
+        };
+        run.expect(0);
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "the look whether anybody is there, and the token");
+    }
 }

@@ -26,7 +26,7 @@ fn holding(payload: &str, frozen: bool) -> Cloud {
 
 /// A foreign version with these members, by a writer who started from what was there before us.
 fn meanwhile(cloud: &Cloud, (operation, nth): (&str, usize), payload: &'static str) {
-    cloud.hide(payload);
+    cloud.room.secret_values(payload);
     cloud.double.on(operation, nth, move |vault: &Handle<KeyVault>| drop(vault.put("app", payload)));
 }
 

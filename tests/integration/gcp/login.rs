@@ -200,6 +200,17 @@ fn the_file_of_another_action_is_enough() {
 }
 
 #[test]
+fn a_file_that_a_checkout_took_away_is_told_with_the_order_of_the_steps() {
+    let site = Site::new();
+    let run = site.bare().env(FILE, "/github/workspace/gha-creds-f4ke.json");
+    run.expect(2).says(&["there is no file", "gha-creds-f4ke.json", "actions/checkout", "gcp_credentials_json"]);
+    let person = json!({"type": "authorized_user", "client_secret": "fake-secret", "refresh_token": "fake-token"});
+    let done = site.with_file(&person).expect(2);
+    done.says(&["the Google credentials in the file", "are the login of a person", "gcp_workload_identity_provider"]);
+    site.calls(&[]);
+}
+
+#[test]
 fn a_token_in_a_file_is_read_as_the_credentials_say() {
     let site = Site::new();
     let token = site.issuer.token(SUBJECT, &format!("https://iam.googleapis.com/{}", site.provider.name())).sign();
@@ -417,6 +428,40 @@ fn the_machine_logs_in_only_when_it_is_allowed_to() {
     site.calls(&[]);
     run().input("auth", "ambient").expect(0).says(&["auth: the machine's own service account"]);
     site.calls(&["MachineProject", "MachineToken", ACCESS]);
+}
+
+#[test]
+fn what_is_on_the_machine_is_asked_past_every_proxy() {
+    // Nobody listens on port 1: what goes by the proxy fails.
+    let proxied = |run: Run| run.env("HTTP_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "");
+    let site = Site::new();
+    site.google.let_in(&format!("serviceAccount:{MACHINE}"));
+    site.google.be_machine();
+    let host = site.google.url().replace("http://", "");
+    let run = site.bare().env("GCE_METADATA_HOST", &host).input("gcp_project", "").input("auth", "ambient");
+    proxied(run).expect(7).says(&["Secret Manager"]);
+    site.calls(&["MachineProject", "MachineToken"]);
+    // A source of tokens that a credentials file names, with the request token in its headers.
+    let site = Site::new();
+    proxied(site.with_file(&site.file())).expect(7).says(&["Security Token Service"]);
+    assert_eq!(site.github.given().len(), 1);
+}
+
+#[test]
+fn a_metadata_server_that_stumbles_is_not_taken_for_none() {
+    for fault in [Fault::status(503, "", ""), Fault::Throttle(Some(Duration::from_secs(2))), Fault::ResetAfter] {
+        let site = Site::new();
+        site.google.let_in(&format!("serviceAccount:{MACHINE}"));
+        site.google.be_machine();
+        let host = site.google.url().replace("http://", "");
+        let run = || site.bare().env("GCE_METADATA_HOST", &host).input("auth", "ambient");
+        site.google.fail("MachineToken", When::Next(3), fault.clone());
+        run().expect(0);
+        site.google.fail("MachineToken", When::Always, fault.clone());
+        let done = run().expect(7);
+        done.says(&["metadata server of Google"]);
+        assert!(!done.text().contains("there is no"), "{fault:?}");
+    }
 }
 
 #[test]

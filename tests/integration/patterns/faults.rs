@@ -171,3 +171,13 @@ fn long_work_shows_how_far_it_is_and_short_work_does_not() {
         assert_eq!(told >= 1, slow && count > 50, "{count} {slow}: {}", done.text());
     }
 }
+
+#[test]
+fn a_dry_push_does_not_tell_of_secrets_that_it_wrote() {
+    let cloud = Cloud::new(Store::Azure(KeyVault::start()));
+    cloud.seed_many(64);
+    cloud.fail_for("GetSecret", "", When::Always, Fault::Slow(Duration::from_millis(1100)));
+    let done = cloud.push(&lines(64).replace("fake-value", "fake-other")).input("dry_run", "true").expect(0);
+    done.says(&["looked at ", " of 64 secrets"]);
+    assert!(!done.text().contains("wrote "), "{}", done.text());
+}

@@ -324,6 +324,46 @@ fn a_file_that_somebody_edits_meanwhile_is_merged_again() {
 }
 
 #[test]
+fn a_conflict_after_the_secret_was_written_says_so() {
+    let cloud = Arc::new(Cloud::new("aws").in_step(OLD));
+    cloud.edit("fake-value-old", "fake-value-file");
+    cloud.edit("K=", "NEW=fake-new-value\nK=");
+    let weak = Arc::downgrade(&cloud);
+    // The secret is written, the file not yet: both get another value for the same variable.
+    cloud.on("UpdateSecretVersionStage", 2, move || {
+        if let Some(cloud) = weak.upgrade() {
+            cloud.edit("fake-value-file", "fake-value-later");
+            cloud.put(r#"{"K":"fake-value-theirs","OTHER":"fake-other-one","NEW":"fake-new-value"}"#);
+        }
+    });
+    let done = cloud.run("sync").github().expect(8);
+    done.says(&["the secret `app` was written", "`K` (changed in the file, changed in the secret)"]);
+    done.output("conflict-keys", r#"["K"]"#).output("added-keys", r#"["NEW"]"#).output("has-changes", "true");
+    assert!(!done.summary.contains("Neither side"), "{}", done.summary);
+    assert_eq!(cloud.json()["K"], "fake-value-theirs");
+}
+
+#[test]
+fn what_was_written_over_is_masked_too() {
+    for (name, call) in [("gcp", "AddSecretVersion"), ("azure", "SetSecret")] {
+        for mode in ["sync", "push"] {
+            let cloud = Arc::new(Cloud::new(name).in_step(OLD));
+            cloud.edit("fake-value-old", "fake-value-file");
+            let weak = Arc::downgrade(&cloud);
+            let done = cloud.calls().iter().filter(|done| *done == call).count();
+            cloud.on(call, done + 1, move || {
+                if let Some(cloud) = weak.upgrade() {
+                    cloud.put(r#"{"K":"fake-value-theirs","OTHER":"fake-other-one"}"#);
+                }
+            });
+            let run = cloud.run(mode).github();
+            let done = if mode == "sync" { run.expect(6) } else { run.expect(0) };
+            assert!(done.masks.iter().any(|mask| mask == "fake-value-theirs"), "{name} {mode}: {}", done.text());
+        }
+    }
+}
+
+#[test]
 fn a_failure_after_the_secret_was_written_says_so() {
     for cloud in clouds() {
         let Some((call, nth)) = last_call(cloud.name) else { continue };
