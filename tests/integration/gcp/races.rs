@@ -70,6 +70,25 @@ fn of_two_writers_of_one_variable_one_wins_and_the_rest_stays() {
 }
 
 #[test]
+fn what_a_writer_from_an_older_version_did_not_change_is_no_change_back() {
+    for versions_between in [0, 30] {
+        let cloud = Cloud::with(&[APP]);
+        set(&cloud.double, "A", "fake-new-a");
+        for n in 0..versions_between {
+            set(&cloud.double, "C", &format!("fake-value-{n}"));
+        }
+        cloud.double.on(ADD, 1, |double| {
+            // It started from the first version, and has seen nothing of what came after it.
+            double.put("app", r#"{"A":"fake-value-a","B":"fake-foreign-b"}"#);
+        });
+        cloud.push("E=fake-new-e\n").expect(0);
+        let json = cloud.json();
+        let held = ["A", "B", "E"].map(|key| json[key].as_str().unwrap_or_default().to_owned());
+        assert_eq!(held, ["fake-new-a", "fake-foreign-b", "fake-new-e"], "{versions_between} versions between");
+    }
+}
+
+#[test]
 fn what_a_foreign_version_lacks_is_no_removal() {
     let cloud = Cloud::with(&[APP]);
     cloud.double.on(ADD, 1, |double| {
