@@ -140,7 +140,7 @@ fn half_done(failure: Failure, which: &Reference, overtaken: &[Overtaken]) -> Fa
 }
 
 /// How many versions before the one that a write started from may be what another writer of that moment started from.
-const STALE: u64 = 64;
+const STALE: u64 = 256;
 
 /// The versions right before this one, the newest first, where versions are numbers. One that cannot be read is left out.
 async fn versions_before(store: &dyn Store, which: &Reference, base: Option<&Snapshot>) -> Vec<Snapshot> {

@@ -71,7 +71,7 @@ fn of_two_writers_of_one_variable_one_wins_and_the_rest_stays() {
 
 #[test]
 fn what_a_writer_from_an_older_version_did_not_change_is_no_change_back() {
-    for versions_between in [0, 30] {
+    for versions_between in [0, 30, 100] {
         let cloud = Cloud::with(&[APP]);
         set(&cloud.double, "A", "fake-new-a");
         for n in 0..versions_between {
