@@ -7,10 +7,11 @@ mod gather;
 mod progress;
 mod push_many;
 mod report;
+mod rescue;
 mod secret_side;
 mod sync;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use tokio::time::Instant;
@@ -27,8 +28,8 @@ use crate::http;
 use crate::plan::{self, Plan, Policy, Refused, Told};
 use crate::reference::{Entry, Reference};
 use crate::secret::{Key, Variables};
-use crate::store::{self, Store};
-use secret_side::Own;
+use crate::store::{self, Planned, Store};
+use rescue::{Own, Rescue};
 
 /// Everything that the modes share.
 struct Run<'a> {
@@ -157,32 +158,35 @@ impl Run<'_> {
         let (mut at_first, mut after) = (Variables::new(), Variables::new());
         let mut mine: BTreeSet<Key> = BTreeSet::new();
         let mut overruled: BTreeSet<Key> = BTreeSet::new();
-        let mut put_back = HashMap::new();
-        let written = store::update(self.store, which, self.deadline, self.effects, None, |snapshot, overtaken| {
-            let mut document = secret_side::document(config, which, snapshot)?;
-            self.mask_overtaken(which, overtaken);
-            let rescued =
-                secret_side::rescue(config, which, &mut document, overtaken, &Own::Stands(&mine), &mut put_back)?;
-            overruled.extend(rescued.overruled);
-            let receiver = secret_side::variables(&document);
-            self.ci.mask(&receiver);
-            document::align(&mut giver, &receiver);
-            let plan = self.plan(&giver, &receiver, first.is_some().then_some(&mine))?;
-            after = plan::applied(&plan, &giver, &receiver);
-            let payload = secret_side::changed(config, which, snapshot, document, &plan, &giver, rescued.changed)?;
-            // After a lost race the first plan is what was meant, and only its names may still change.
-            if first.is_none() {
-                mine = plan.touched();
-                at_first = receiver;
-                first = Some(plan.clone());
-            } else {
-                let changed = plan.touched().into_iter().filter(|key| receiver.get(key) != at_first.get(key));
-                overruled.extend(changed);
-            }
-            last = plan;
-            Ok(payload.into())
-        })
-        .await?;
+        let mut rescue = Rescue::new(config, which);
+        let written =
+            store::update(self.store, which, self.deadline, self.effects, None, |snapshot, overtaken, history| {
+                let mut document = secret_side::document(config, which, snapshot)?;
+                self.mask_overtaken(which, overtaken);
+                let own = Own::Stands(&mine);
+                let Some(rescued) = rescue.bring_back(&mut document, overtaken, &own, history)? else {
+                    return Ok(Planned::LookBack);
+                };
+                overruled.extend(rescued.overruled);
+                let receiver = secret_side::variables(&document);
+                self.ci.mask(&receiver);
+                document::align(&mut giver, &receiver);
+                let plan = self.plan(&giver, &receiver, first.is_some().then_some(&mine))?;
+                after = plan::applied(&plan, &giver, &receiver);
+                let payload = secret_side::changed(config, which, snapshot, document, &plan, &giver, rescued.changed)?;
+                // After a lost race the first plan is what was meant, and only its names may still change.
+                if first.is_none() {
+                    mine = plan.touched();
+                    at_first = receiver;
+                    first = Some(plan.clone());
+                } else {
+                    let changed = plan.touched().into_iter().filter(|key| receiver.get(key) != at_first.get(key));
+                    overruled.extend(changed);
+                }
+                last = plan;
+                Ok(payload.into())
+            })
+            .await?;
         let version = written.version.map(|version| version.to_string());
         for remark in &written.remarks {
             self.ci.warning(remark, None);

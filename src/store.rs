@@ -4,9 +4,11 @@ mod ahead;
 pub mod aws;
 pub mod azure;
 pub mod gcp;
+mod history;
 pub mod local;
 mod update;
 
+pub use history::{History, Ids, Known, STALE};
 pub use update::{Overtaken, Planned, Written, update};
 
 use std::collections::HashSet;
@@ -87,6 +89,8 @@ pub enum Commit {
         version: Version,
         /// Versions that others wrote since `expected`, and that ours may now hide.
         overtook: Vec<Version>,
+        /// Where there are such: the versions before `expected`, as far as a writer of this moment may have read them.
+        before: Ids,
         /// Something that the user has to know.
         remark: Option<String>,
     },

@@ -1,15 +1,13 @@
 //! The side of the secret as it receives: the payload that is there, and the one that shall be there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-
 use super::Run;
 use crate::config::Config;
 use crate::document::{self, Document, Fault, Format};
 use crate::error::{Failure, Kind, Problem};
 use crate::plan::{self, Change, Plan};
-use crate::reference::{Pin, Reference};
+use crate::reference::Reference;
 use crate::secret::{Key, Secret, Variables};
-use crate::store::{self, Form, Overtaken, Payload, Snapshot};
+use crate::store::{self, Form, Payload, Snapshot};
 
 impl Run<'_> {
     /// The variables of `content`.
@@ -49,15 +47,6 @@ impl Run<'_> {
         }
         Failure::all(Kind::Input, problems).map_or(Ok(variables), Err)
     }
-
-    /// Masks what others wrote that ours was written over: a value of theirs may be in no version that counts.
-    pub(super) fn mask_overtaken(&mut self, which: &Reference, overtaken: &[Overtaken]) {
-        for Overtaken { theirs, .. } in overtaken {
-            if let Ok(document) = document(self.config, which, Some(theirs)) {
-                self.ci.mask(&variables(&document));
-            }
-        }
-    }
 }
 
 /// The payload as a document; an absent or empty secret is an empty one.
@@ -80,93 +69,6 @@ pub(super) fn document(config: &Config, which: &Reference, snapshot: Option<&Sna
 pub(super) fn variables(document: &Document) -> Variables {
     let members = document.members().into_iter();
     members.filter_map(|(name, value)| Some((Key::new(&name)?, value))).collect()
-}
-
-/// What this run put into the secret under a name.
-pub(super) struct Put {
-    /// What was there before.
-    pub(super) was: Option<Secret>,
-    /// What it put there; `None` removed it.
-    pub(super) put: Option<Secret>,
-}
-
-/// What becomes of the names that this run means to change, where others changed them too.
-pub(super) enum Own<'a> {
-    /// They are left to the plan of this run (push).
-    Stands(&'a BTreeSet<Key>),
-    /// What others wrote before takes the place of what this run put there, so that a merge sees it (sync).
-    Yields(&'a BTreeMap<Key, Put>),
-}
-
-/// What [`rescue`] did.
-pub(super) struct Rescued {
-    /// Whether there was anything to put back.
-    pub(super) changed: bool,
-    /// Names of this run that others changed, and that stay as this run has them.
-    pub(super) overruled: BTreeSet<Key>,
-}
-
-/// Puts back into `document` what others had added or changed in versions that ours was written over. Of several that
-/// changed one name the newest counts. What is absent there is no removal: that writer may have started from an older
-/// version. `rescued` remembers from round to round what this run itself put back.
-pub(super) fn rescue(
-    config: &Config,
-    which: &Reference,
-    document: &mut Document,
-    overtaken: &[Overtaken],
-    own: &Own<'_>,
-    rescued: &mut HashMap<String, Secret>,
-) -> Result<Rescued, Failure> {
-    let values = |document: &Document| document.members().into_iter().collect::<HashMap<_, _>>();
-    let now = values(document);
-    let mut decided = HashSet::new();
-    let mut done = Rescued { changed: false, overruled: BTreeSet::new() };
-    for Overtaken { base, before, theirs, is_later } in overtaken.iter().rev() {
-        // What came after ours counted, and whoever wrote the next one saw it: a sync may have taken it back.
-        if *is_later && matches!(own, Own::Yields(_)) {
-            continue;
-        }
-        let base = values(&self::document(config, which, base.as_ref())?);
-        let before: Vec<_> =
-            before.iter().filter_map(|s| Some(values(&self::document(config, which, Some(s)).ok()?))).collect();
-        // How many versions ago a value first appeared.
-        let age = |name: &String, value: &Secret| before.iter().rposition(|then| then.get(name) == Some(value));
-        let pinned = Reference { pin: Pin::Version(theirs.version.0.clone()), ..which.clone() };
-        let theirs = self::document(config, &pinned, Some(theirs))?;
-        for (name, value) in theirs.members() {
-            if base.get(&name) == Some(&value) {
-                continue;
-            }
-            // That writer may have started from an older version, and what it did not change would look like a change back.
-            if base.get(&name).is_some_and(|was| age(&name, &value) > age(&name, was)) {
-                continue;
-            }
-            let here = now.get(&name);
-            let yields = match (Key::new(&name), own) {
-                (Some(key), Own::Stands(mine)) if mine.contains(&key) => {
-                    if here != Some(&value) {
-                        done.overruled.insert(key);
-                    }
-                    continue;
-                }
-                (Some(key), Own::Yields(puts)) => puts.get(&key).is_some_and(|own| own.put.as_ref() == here),
-                _ => false,
-            };
-            if !decided.insert(name.clone()) {
-                continue;
-            }
-            let untouched = here == base.get(&name) || (here.is_some() && here == rescued.get(&name)) || yields;
-            if untouched && here != Some(&value) {
-                document.graft(&name, &theirs).map_err(|fault| {
-                    let what = format!("the secret `{which}` cannot take what another run wrote into it: {fault}");
-                    Failure::new(Kind::Partial, what).help(fault.help(&which.id))
-                })?;
-                rescued.insert(name, value);
-                done.changed = true;
-            }
-        }
-    }
-    Ok(done)
 }
 
 /// The payload after the plan, read back and within the store's limit; `None` where nothing changes. `rescued`: the

@@ -5,9 +5,10 @@
 
 mod look;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::base::Missing;
+use super::rescue::Rescue;
 use super::{Outcome, Run, which};
 use crate::document;
 use crate::dotenv::{Document, Found};
@@ -63,17 +64,18 @@ impl Run<'_> {
                 file: document.variables(),
                 own: BTreeMap::new(),
                 pending: BTreeMap::new(),
-                put_back: HashMap::new(),
+                rescue: Rescue::new(config, which),
                 overtaken: 0,
                 patience: None,
                 committed: Plan::default(),
                 last: Last::default(),
             };
             let (store, deadline, effects) = (self.store, self.deadline, self.effects);
-            let written = store::update(store, which, deadline, effects, Some(ancestor.secret), |now, overtaken| {
-                merge.look(self, now, overtaken)
-            })
-            .await?;
+            let written =
+                store::update(store, which, deadline, effects, Some(ancestor.secret), |now, overtaken, history| {
+                    merge.look(self, now, overtaken, history)
+                })
+                .await?;
             for remark in &written.remarks {
                 self.ci.warning(remark, None);
             }

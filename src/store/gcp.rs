@@ -22,7 +22,7 @@ use google_cloud_gax::error::rpc::Code;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 use google_cloud_secretmanager_v1::model::{AccessSecretVersionResponse, ListSecretVersionsResponse, secret_version};
 
-use super::{Allowed, Commit, Form, Listed, Pages, Payload, Snapshot, Store, Version, is_empty, not_found};
+use super::{Allowed, Commit, Form, Ids, Listed, Pages, Payload, Snapshot, Store, Version, is_empty, not_found};
 use crate::auth::Means;
 use crate::auth::gcp::Login;
 use crate::config;
@@ -37,6 +37,8 @@ use trouble::{Operation, Trouble};
 const MAX_BYTES: usize = 65_536;
 /// How many secrets are read at once: each takes a connection.
 const PARALLEL: usize = 16;
+/// How many versions are looked back at, at the most.
+const LOOK_BACK: usize = 4096;
 /// How many versions one page of a list brings. Newest first, so that the first page is nearly always enough.
 const PAGE: i32 = 250;
 
@@ -271,8 +273,14 @@ impl Store for Gcp {
         // A number that is not greater belongs to a secret that was deleted and made anew.
         let from = if number > base { base + 1 } else { 1 };
         let between = if self.allowed.unsafe_write { number..number } else { from..number };
-        let overtook = between.map(|number| Version(number.to_string())).collect();
-        Ok(Commit::Done { version: Version(number.to_string()), overtook, remark: None })
+        let version = |number: u64| Version(number.to_string());
+        let overtook: Vec<Version> = between.map(version).collect();
+        let before = if overtook.is_empty() {
+            Ids::default()
+        } else {
+            (1..from.saturating_sub(1)).rev().take(LOOK_BACK).map(|number| vec![version(number)]).collect()
+        };
+        Ok(Commit::Done { version: version(number), overtook, before, remark: None })
     }
 
     async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure> {

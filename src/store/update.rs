@@ -1,9 +1,11 @@
 //! The write loop: what a store does not promise, that no update of another writer is lost, it makes of fetch and commit.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::history::{History, Ids};
 use super::{Commit, Payload, Snapshot, Store, Version, fetch_one};
 use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
@@ -24,8 +26,8 @@ pub struct Written {
 pub struct Overtaken {
     /// What our write started from; `None` where there was no secret.
     pub base: Option<Snapshot>,
-    /// The versions right before it, the newest first, where versions are numbers: the other may have started from one.
-    pub before: Vec<Snapshot>,
+    /// The versions before that one: the other may have started from one of them.
+    pub before: Ids,
     /// What the other wrote.
     pub theirs: Snapshot,
     /// Theirs was what counted right after both were written: it is the later one, and the other has ours to look at.
@@ -40,6 +42,8 @@ pub enum Planned {
     Write(Payload),
     /// Somebody else is expected to write it: nothing is written, and it is looked at again after a pause.
     Look,
+    /// It takes the older versions that the history was asked for: they are read, and the plan is asked anew.
+    LookBack,
 }
 
 impl From<Option<Payload>> for Planned {
@@ -49,8 +53,8 @@ impl From<Option<Payload>> for Planned {
 }
 
 /// Fetch, plan, commit, and again from the start when somebody else was faster, until it holds or `deadline` is near.
-/// `plan` gets what the secret holds, and what we wrote over in this run, and gives what it shall hold; it is asked anew
-/// after every lost race. `first`: what the secret held a moment ago, where it was read already.
+/// `plan` gets what the secret holds, what we wrote over in this run and what was read of the time before, and gives what
+/// the secret shall hold; it is asked anew after every lost race. `first`: what the secret held a moment ago, where it was read already.
 ///
 /// # Errors
 /// What `plan` or the store answered; [`Kind::Refused`] where the race was lost until the time was up, and
@@ -61,11 +65,12 @@ pub async fn update(
     deadline: Instant,
     effects: &Effects,
     mut first: Option<Option<Snapshot>>,
-    mut plan: impl FnMut(Option<&Snapshot>, &[Overtaken]) -> Result<Planned, Failure>,
+    mut plan: impl FnMut(Option<&Snapshot>, &[Overtaken], &mut History) -> Result<Planned, Failure>,
 ) -> Result<Written, Failure> {
     let effects = effects.on(&which.id);
     let mut written = Written { version: None, changed: false, remarks: Vec::new() };
     let mut overtaken: Vec<Overtaken> = Vec::new();
+    let mut history = History::default();
     let mut pause = Backoff::new();
     loop {
         let snapshot = match first.take() {
@@ -74,17 +79,17 @@ pub async fn update(
         };
         written.remarks.extend(snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone()));
         let version = snapshot.as_ref().map(|s| s.version.clone());
-        let planned = plan(snapshot.as_ref(), &overtaken).map_err(|failure| half_done(failure, which, &overtaken))?;
-        let outcome = match planned {
+        let planned = look(&mut plan, store, which, snapshot.as_ref(), &overtaken, &mut history).await;
+        let outcome = match planned.map_err(|failure| half_done(failure, which, &overtaken))? {
             Planned::Keep => {
                 effects.may_hide(None);
                 return Ok(Written { version, ..written });
             }
             Planned::Write(payload) => store.commit(which, version.as_ref(), &payload).await,
-            Planned::Look => Ok(Commit::Conflict),
+            Planned::Look | Planned::LookBack => Ok(Commit::Conflict),
         };
         match outcome.map_err(|failure| half_done(failure, which, &overtaken))? {
-            Commit::Done { version, overtook, remark } => {
+            Commit::Done { version, overtook, before, remark } => {
                 written.remarks.extend(remark);
                 written.changed = true;
                 if overtook.is_empty() {
@@ -99,12 +104,11 @@ pub async fn update(
                     Ok(_) => None,
                     Err(_) => fetch_one(store, which).await.ok().flatten().map(|now| now.version),
                 };
-                let before = versions_before(store, which, snapshot.as_ref()).await;
                 for (id, theirs) in overtook.iter().zip(fetch_versions(store, which, &overtook).await?) {
                     match theirs {
                         Some(theirs) => {
                             let is_later = counts.as_ref() == Some(id);
-                            let (base, before) = (snapshot.clone(), before.clone());
+                            let (base, before) = (snapshot.clone(), Rc::clone(&before));
                             overtaken.push(Overtaken { base, before, theirs, is_later });
                         }
                         None => written.remarks.push(format!(
@@ -126,6 +130,23 @@ pub async fn update(
     }
 }
 
+/// Asks the plan until it needs no more of the past.
+async fn look(
+    plan: &mut impl FnMut(Option<&Snapshot>, &[Overtaken], &mut History) -> Result<Planned, Failure>,
+    store: &dyn Store,
+    which: &Reference,
+    now: Option<&Snapshot>,
+    overtaken: &[Overtaken],
+    history: &mut History,
+) -> Result<Planned, Failure> {
+    loop {
+        match plan(now, overtaken, history)? {
+            Planned::LookBack => history.look_back(store, which).await?,
+            planned => return Ok(planned),
+        }
+    }
+}
+
 /// A failure after a version of ours was written over others says which ones to look at.
 fn half_done(failure: Failure, which: &Reference, overtaken: &[Overtaken]) -> Failure {
     if overtaken.is_empty() {
@@ -137,18 +158,6 @@ fn half_done(failure: Failure, which: &Reference, overtaken: &[Overtaken]) -> Fa
     let mut problems = failure.problems;
     problems.push(Problem::new(what, "run it again, and compare those versions with the current one"));
     Failure { kind: Kind::Partial, problems }
-}
-
-/// How many versions before the one that a write started from may be what another writer of that moment started from.
-const STALE: u64 = 256;
-
-/// The versions right before this one, the newest first, where versions are numbers. One that cannot be read is left out.
-async fn versions_before(store: &dyn Store, which: &Reference, base: Option<&Snapshot>) -> Vec<Snapshot> {
-    let Some(number) = base.and_then(|base| base.version.0.parse::<u64>().ok()) else { return Vec::new() };
-    let numbers = (number.saturating_sub(STALE).max(1)..number).rev();
-    let pinned = |number: u64| Reference { pin: Pin::Version(number.to_string()), ..which.clone() };
-    let references: Vec<Reference> = numbers.map(pinned).collect();
-    store.fetch(&references).await.into_iter().filter_map(|answer| answer.ok().flatten()).collect()
 }
 
 /// `None` for a version that is gone again, or was disabled.

@@ -1,6 +1,6 @@
 //! One merge at the store: what each look at the secret leads to, until it holds or is given up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,10 +11,11 @@ use crate::error::{Failure, Kind};
 use crate::file::{Snapshot as OnDisk, Target};
 use crate::plan::{self, Change, Plan, Side, Terms};
 use crate::reference::Reference;
-use crate::run::secret_side::{self, Own, Put};
+use crate::run::rescue::{Own, Put, Rescue};
+use crate::run::secret_side;
 use crate::run::{Run, file_side, refused, require};
-use crate::secret::{Key, Secret, Variables};
-use crate::store::{self, Overtaken, Payload, Planned, Snapshot};
+use crate::secret::{Key, Variables};
+use crate::store::{self, History, Overtaken, Payload, Planned, Snapshot};
 
 /// How long another run is waited for that has written over ours and will see that it has.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,8 +31,7 @@ pub(super) struct Merge<'a> {
     /// What this run has put into the secret, and what it is about to put there.
     pub(super) own: BTreeMap<Key, Put>,
     pub(super) pending: BTreeMap<Key, Put>,
-    /// What it has put back of others: see [`secret_side::rescue`].
-    pub(super) put_back: HashMap<String, Secret>,
+    pub(super) rescue: Rescue<'a>,
     /// How many versions were written over when this was last looked at.
     pub(super) overtaken: usize,
     pub(super) patience: Option<Instant>,
@@ -57,6 +57,7 @@ impl Merge<'_> {
         run: &mut Run<'_>,
         now: Option<&Snapshot>,
         overtaken: &[Overtaken],
+        history: &mut History,
     ) -> Result<Planned, Failure> {
         let config = run.config;
         run.mask_overtaken(self.which, overtaken.get(self.overtaken..).unwrap_or_default());
@@ -73,8 +74,9 @@ impl Merge<'_> {
         let current = secret_side::variables(&document);
         run.ci.mask(&current);
         let own = Own::Yields(&self.own);
-        let rescued =
-            secret_side::rescue(config, self.which, &mut document, overtaken, &own, &mut self.put_back)?.changed;
+        let Some(rescued) = self.rescue.bring_back(&mut document, overtaken, &own, history)? else {
+            return Ok(Planned::LookBack);
+        };
         run.tell_no_variables(self.which, &document);
         let mut secret = secret_side::variables(&document);
         run.ci.mask(&secret);
@@ -105,7 +107,7 @@ impl Merge<'_> {
         run.ci.mask_document(&text);
         run.reads_back(self.target, &text.print(), &after)?;
         let to_secret = plan.on(Side::Secret);
-        let payload = secret_side::changed(config, self.which, now, document, &to_secret, &self.file, rescued)?;
+        let payload = secret_side::changed(config, self.which, now, document, &to_secret, &self.file, rescued.changed)?;
         for step in &to_secret.steps {
             let put = Put { was: secret.get(&step.key).cloned(), put: self.file.get(&step.key).cloned() };
             self.pending.insert(step.key.clone(), put);

@@ -1,6 +1,6 @@
 //! One vault: the SDK's calls, with answers and errors of our own. SDK types do not leave this file.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,6 +24,9 @@ use crate::store::Pages;
 
 /// The tag with the exact name of the variable that a secret stands for: a secret's own name holds no `_`.
 const KEY_TAG: &str = "envsync-key";
+
+/// The ids of versions, and when they were made: a time with a grain of one second.
+pub(super) type Versions = BTreeMap<String, Option<OffsetDateTime>>;
 
 /// A client for one vault.
 pub(super) struct Vault {
@@ -189,15 +192,18 @@ impl Vault {
         found(read).ok_or_else(|| Trouble::unreadable(Operation::Get, name, &self.host))
     }
 
-    /// The ids of all versions, from every page; none where there is no secret.
-    pub(super) async fn versions(&self, name: &str) -> Result<BTreeSet<String>, Trouble> {
+    /// All versions, from every page; none where there is no secret.
+    pub(super) async fn versions(&self, name: &str) -> Result<Versions, Trouble> {
         let trouble = |error| self.trouble(Operation::List, name, &error);
         let pager = self.client.list_secret_properties_versions(name, None).map_err(trouble)?;
-        let mut ids = BTreeSet::new();
-        let each = |item: SecretProperties| ids.extend(item.id.as_deref().and_then(version_of));
+        let mut versions = Versions::new();
+        let each = |item: SecretProperties| {
+            let created = item.attributes.as_ref().and_then(|attributes| attributes.created);
+            versions.extend(item.id.as_deref().and_then(version_of).map(|id| (id, created)));
+        };
         match self.pages(Operation::List, name, pager, each).await {
-            Ok(()) => Ok(ids),
-            Err(trouble) if trouble.is_missing() => Ok(BTreeSet::new()),
+            Ok(()) => Ok(versions),
+            Err(trouble) if trouble.is_missing() => Ok(Versions::new()),
             Err(trouble) => Err(trouble),
         }
     }

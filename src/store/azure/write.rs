@@ -1,10 +1,9 @@
 //! One write, done once although Key Vault does not know one request from its repetition.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::trouble::{Conflict, Trouble};
-use super::vault::{Carried, Deleted, Found, Vault};
+use super::vault::{Carried, Deleted, Found, Vault, Versions};
 use super::{SETTLING, is_deleted, partial, readable, unsettled};
 use crate::effects::Effects;
 use crate::error::{Failure, Kind};
@@ -28,8 +27,8 @@ pub(super) struct Write<'a> {
     pub(super) carried: &'a Carried,
     /// The version that was planned on.
     pub(super) expected: Option<&'a str>,
-    /// The ids before; `None` where they are not looked at.
-    pub(super) before: Option<BTreeSet<String>>,
+    /// What there was before; `None` where it is not looked at.
+    pub(super) before: Option<Versions>,
     /// A deleted secret is recovered when it is read again.
     pub(super) recover: bool,
     /// That of this secret.
@@ -124,7 +123,7 @@ impl Write<'_> {
             };
         };
         let now = self.vault.versions(self.name).await.map_err(Trouble::failure)?;
-        for version in now.difference(before) {
+        for version in now.keys().filter(|version| !before.contains_key(*version)) {
             match self.vault.get(self.name, Some(version)).await.map_err(Trouble::failure) {
                 Ok(found) if self.is_ours(&found) => return Ok(Some(found.version)),
                 // One that is gone again, or was disabled, is another's.

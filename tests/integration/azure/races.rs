@@ -54,6 +54,17 @@ fn a_changed_key_of_another_is_kept_and_the_same_key_is_ours_in_the_end() {
 }
 
 #[test]
+fn what_a_writer_from_an_older_version_did_not_change_is_no_change_back() {
+    let cloud = holding(ONE, true);
+    cloud.double.freeze_clock(Some(1_800_000_001));
+    cloud.seed(r#"{"A":"fake-one-new","B":"fake-two-old"}"#);
+    // It started from the first version, and has seen nothing of what came after it.
+    meanwhile(&cloud, ("SetSecret", 1), r#"{"A":"fake-one-old","B":"fake-two-foreign"}"#);
+    cloud.push("E=fake-e\n").expect(0);
+    assert_eq!(cloud.json(), json!({"A": "fake-one-new", "B": "fake-two-foreign", "E": "fake-e"}));
+}
+
+#[test]
 fn a_foreign_key_is_not_deleted_with_ours() {
     each(moments(), |(moment, frozen)| {
         let cloud = holding(ONE, frozen);

@@ -69,6 +69,13 @@ fn of_two_writers_of_one_variable_one_wins_and_the_rest_stays() {
     assert_eq!(cloud.json(), json!({"A": "fake-new-a", "B": "fake-value-b", "C": "fake-value-c"}));
 }
 
+/// What a writer did that started from the first version and has seen nothing of what came after it.
+fn from_the_first_version(cloud: &Cloud) {
+    cloud.double.on(ADD, 1, |double| {
+        double.put("app", r#"{"A":"fake-value-a","B":"fake-foreign-b"}"#);
+    });
+}
+
 #[test]
 fn what_a_writer_from_an_older_version_did_not_change_is_no_change_back() {
     for versions_between in [0, 30, 100] {
@@ -77,15 +84,45 @@ fn what_a_writer_from_an_older_version_did_not_change_is_no_change_back() {
         for n in 0..versions_between {
             set(&cloud.double, "C", &format!("fake-value-{n}"));
         }
-        cloud.double.on(ADD, 1, |double| {
-            // It started from the first version, and has seen nothing of what came after it.
-            double.put("app", r#"{"A":"fake-value-a","B":"fake-foreign-b"}"#);
-        });
+        from_the_first_version(&cloud);
         cloud.push("E=fake-new-e\n").expect(0);
         let json = cloud.json();
         let held = ["A", "B", "E"].map(|key| json[key].as_str().unwrap_or_default().to_owned());
         assert_eq!(held, ["fake-new-a", "fake-foreign-b", "fake-new-e"], "{versions_between} versions between");
     }
+}
+
+/// A crowd writes over each other's changes and brings them back in again and again: what matters came first.
+#[test]
+fn a_value_that_comes_and_goes_in_a_crowd_is_told_from_the_one_before_it_however_long_that_lasts() {
+    for versions_between in [40, 300, 701] {
+        let cloud = Cloud::with(&[APP]);
+        for n in 0..versions_between {
+            set(&cloud.double, "A", if n % 2 == 0 { "fake-new-a" } else { "fake-value-a" });
+        }
+        set(&cloud.double, "A", "fake-new-a");
+        from_the_first_version(&cloud);
+        cloud.push("E=fake-new-e\n").expect(0);
+        let wanted = json!({"A": "fake-new-a", "B": "fake-foreign-b", "E": "fake-new-e"});
+        assert_eq!(cloud.json(), wanted, "{versions_between} versions between");
+    }
+}
+
+#[test]
+fn only_a_race_for_what_was_there_is_looked_back_for_and_not_over_the_whole_past() {
+    let cloud = Cloud::with(&[APP]);
+    for n in 0..600 {
+        set(&cloud.double, "C", &format!("fake-value-{n}"));
+    }
+    // What another one adds is there or not.
+    cloud.double.on(ADD, 1, |double| set(double, "D", "fake-new-d"));
+    cloud.push("E=fake-new-e\n").expect(0);
+    assert_eq!(cloud.double.count(ACCESS), 3, "the read, their version, and the newest once more");
+    cloud.double.on(ADD, 3, |double| set(double, "B", "fake-foreign-b"));
+    cloud.push("F=fake-new-f\n").expect(0);
+    let reads = cloud.double.count(ACCESS) - 3;
+    assert!((250..=260).contains(&reads), "{reads} reads");
+    assert_eq!(cloud.json()["B"], "fake-foreign-b");
 }
 
 #[test]

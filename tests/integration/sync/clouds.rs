@@ -128,7 +128,7 @@ impl Cloud {
     }
 
     /// Runs the closure before a call is answered.
-    fn on(&self, operation: &str, when: impl Into<When>, hook: impl Fn() + Send + Sync + 'static) {
+    pub(super) fn on(&self, operation: &str, when: impl Into<When>, hook: impl Fn() + Send + Sync + 'static) {
         match &self.double {
             Store::Local => {}
             Store::Aws(double) => double.on(operation, when, move |_| hook()),

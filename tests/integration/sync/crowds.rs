@@ -1,8 +1,12 @@
 //! Many runs on one secret at once: nothing is lost, and of two values for one variable one is a conflict.
 
+use std::collections::BTreeMap;
 use std::process::Output;
 use std::sync::Arc;
+use std::thread::{sleep, spawn};
+use std::time::Duration;
 
+use envsync_doubles::When;
 use serde_json::{Value, json};
 
 use super::clouds::{Cloud, all};
@@ -17,7 +21,7 @@ fn at_once(runs: Vec<Run>) -> Vec<Output> {
         .into_iter()
         .map(|run| {
             let mut command = run.command().0;
-            std::thread::spawn(move || command.output().unwrap())
+            spawn(move || command.output().unwrap())
         })
         .collect();
     runs.into_iter().map(|run| run.join().unwrap()).collect()
@@ -54,6 +58,37 @@ fn a_crowd_that_syncs_and_pushes_loses_nothing() {
             assert_eq!(json!(cloud.room.variables(&file)), wanted, "{}", cloud.name);
         }
         assert_eq!(cloud.versions(), versions, "{}", cloud.name);
+    }
+}
+
+/// Keys that are there already: what a writer from an older version did not change must not look like a change back.
+#[test]
+fn a_crowd_that_changes_what_is_there_loses_nothing() {
+    for cloud in all() {
+        let of = |what: &str| -> Value {
+            json!((0..CROWD).map(|n| (format!("KEY_{n}"), format!("fake-{what}-{n}"))).collect::<BTreeMap<_, _>>())
+        };
+        cloud.put(&of("old").to_string());
+        // Azure's times tell what came first by the second.
+        sleep(Duration::from_millis(1100));
+        // As far as a network is: a write may arrive long after the read that it is from, and after others.
+        cloud.on("*", When::Always, || sleep(Duration::from_micros(fastrand::u64(..30_000))));
+        let runs = (0..CROWD).map(|n| {
+            let file = format!("{n}.env");
+            let mine = format!("KEY_{n}=fake-new-{n}\n");
+            let mode = if n % 3 == 0 { "push" } else { "sync" };
+            if mode == "sync" {
+                cloud.run("sync").input("env_file", &file).expect(0);
+                let line = format!("KEY_{n}=fake-old-{n}\n");
+                let text = cloud.room.read(&file).unwrap().replace(&line, &mine);
+                cloud.room.file(&file, text);
+            } else {
+                cloud.room.file(&file, mine);
+            }
+            cloud.run(mode).input("env_file", &file).input("timeout_seconds", "110")
+        });
+        all_succeed(&at_once(runs.collect()), cloud.name);
+        assert_eq!(cloud.json(), of("new"), "{} after {} versions", cloud.name, cloud.versions());
     }
 }
 

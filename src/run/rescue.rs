@@ -1,0 +1,174 @@
+//! What others wrote that a version of ours was written over (Google and Azure cannot refuse that), brought back in.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::Run;
+use super::secret_side::{self, variables};
+use crate::config::Config;
+use crate::document::Document;
+use crate::error::{Failure, Kind};
+use crate::reference::{Pin, Reference};
+use crate::secret::{Key, Secret};
+use crate::store::{History, Ids, Known, Overtaken, STALE, Snapshot};
+
+impl Run<'_> {
+    /// Masks what others wrote that ours was written over: a value of theirs may be in no version that counts.
+    pub(super) fn mask_overtaken(&mut self, which: &Reference, overtaken: &[Overtaken]) {
+        for Overtaken { theirs, .. } in overtaken {
+            if let Ok(document) = secret_side::document(self.config, which, Some(theirs)) {
+                self.ci.mask(&variables(&document));
+            }
+        }
+    }
+}
+
+/// What this run put into the secret under a name.
+pub(super) struct Put {
+    /// What was there before.
+    pub(super) was: Option<Secret>,
+    /// What it put there; `None` removed it.
+    pub(super) put: Option<Secret>,
+}
+
+/// What becomes of the names that this run means to change, where others changed them too.
+pub(super) enum Own<'a> {
+    /// They are left to the plan of this run (push).
+    Stands(&'a BTreeSet<Key>),
+    /// What others wrote before takes the place of what this run put there, so that a merge sees it (sync).
+    Yields(&'a BTreeMap<Key, Put>),
+}
+
+/// What [`Rescue::bring_back`] did.
+pub(super) struct Rescued {
+    /// Whether there was anything to put back.
+    pub(super) changed: bool,
+    /// Names of this run that others changed, and that stay as this run has them.
+    pub(super) overruled: BTreeSet<Key>,
+}
+
+type Members = HashMap<String, Secret>;
+
+/// One secret in one run, from round to round.
+pub(super) struct Rescue<'a> {
+    config: &'a Config,
+    which: &'a Reference,
+    /// What this run itself put back.
+    put_back: Members,
+    /// The older versions that were looked at, by id.
+    older: HashMap<String, Members>,
+}
+
+impl<'a> Rescue<'a> {
+    pub(super) fn new(config: &'a Config, which: &'a Reference) -> Self {
+        Self { config, which, put_back: HashMap::new(), older: HashMap::new() }
+    }
+
+    /// Puts back into `document` what others had added or changed in versions that ours was written over. Of several that
+    /// changed one name the newest counts. What is absent there is no removal: that writer may have started from an older
+    /// version. `None`: it takes more of the past, which `history` was asked for.
+    pub(super) fn bring_back(
+        &mut self,
+        document: &mut Document,
+        overtaken: &[Overtaken],
+        own: &Own<'_>,
+        history: &mut History,
+    ) -> Result<Option<Rescued>, Failure> {
+        let now = members(document);
+        let mut decided = HashSet::new();
+        let mut done = Rescued { changed: false, overruled: BTreeSet::new() };
+        for Overtaken { base, before, theirs, is_later } in overtaken.iter().rev() {
+            // What came after ours counted, and whoever wrote the next one saw it: a sync may have taken it back.
+            if *is_later && matches!(own, Own::Yields(_)) {
+                continue;
+            }
+            let base = members(&secret_side::document(self.config, self.which, base.as_ref())?);
+            let pinned = Reference { pin: Pin::Version(theirs.version.0.clone()), ..self.which.clone() };
+            let theirs = secret_side::document(self.config, &pinned, Some(theirs))?;
+            for (name, value) in theirs.members() {
+                if base.get(&name) == Some(&value) {
+                    continue;
+                }
+                // That writer may have started from an older version, and what it did not change would look like a
+                // change back.
+                if let Some(was) = base.get(&name) {
+                    match self.is_older(&name, &value, was, before, history) {
+                        Some(true) => continue,
+                        Some(false) => {}
+                        None => {
+                            history.want(before.iter().flatten());
+                            return Ok(None);
+                        }
+                    }
+                }
+                let here = now.get(&name);
+                let yields = match (Key::new(&name), own) {
+                    (Some(key), Own::Stands(mine)) if mine.contains(&key) => {
+                        if here != Some(&value) {
+                            done.overruled.insert(key);
+                        }
+                        continue;
+                    }
+                    (Some(key), Own::Yields(puts)) => puts.get(&key).is_some_and(|own| own.put.as_ref() == here),
+                    _ => false,
+                };
+                if !decided.insert(name.clone()) {
+                    continue;
+                }
+                let was_put_back = here.is_some() && here == self.put_back.get(&name);
+                let untouched = here == base.get(&name) || was_put_back || yields;
+                if untouched && here != Some(&value) {
+                    document.graft(&name, &theirs).map_err(|fault| {
+                        let secret = self.which;
+                        let what = format!("the secret `{secret}` cannot take what another run wrote into it: {fault}");
+                        Failure::new(Kind::Partial, what).help(fault.help(&secret.id))
+                    })?;
+                    self.put_back.insert(name, value);
+                    done.changed = true;
+                }
+            }
+        }
+        Ok(Some(done))
+    }
+
+    /// Whether the secret held `value` under this name before it held `was`, by the versions before; `None` where more of
+    /// them have to be read. While many write at once a value may come and go, so that only its first appearance counts:
+    /// it is looked for until so many versions agree that none of this moment can be older.
+    fn is_older(&mut self, name: &str, value: &Secret, was: &Secret, before: &Ids, history: &History) -> Option<bool> {
+        let (mut value_at, mut was_at) = (None, None);
+        let (mut last, mut agree, mut gone) = (None, 0, 0);
+        for (at, version) in before.iter().enumerate().flat_map(|(at, group)| group.iter().map(move |id| (at, id))) {
+            match history.of(version) {
+                Known::Unread => return None,
+                Known::Gone => gone += 1,
+                Known::Held(snapshot) => {
+                    gone = 0;
+                    let held = self.members_of(snapshot).get(name).cloned();
+                    if held.as_ref() == Some(value) {
+                        value_at = Some(at);
+                    }
+                    if held.as_ref() == Some(was) {
+                        was_at = Some(at);
+                    }
+                    agree = if last.as_ref() == Some(&held) { agree + 1 } else { 1 };
+                    last = Some(held);
+                }
+            }
+            if agree >= STALE || gone >= STALE {
+                break;
+            }
+        }
+        Some(value_at > was_at)
+    }
+
+    /// What an older version holds; nothing where it is no document.
+    fn members_of(&mut self, snapshot: &Snapshot) -> &Members {
+        let (config, which) = (self.config, self.which);
+        self.older.entry(snapshot.version.0.clone()).or_insert_with(|| {
+            secret_side::document(config, which, Some(snapshot)).map(|document| members(&document)).unwrap_or_default()
+        })
+    }
+}
+
+fn members(document: &Document) -> Members {
+    document.members().into_iter().collect()
+}
