@@ -17,6 +17,10 @@ A cloud adds itself with a store, which is any object with
     base(name)                    provider and whole name, as a base line has them
     writers                       how many may write one secret at once, and all succeed
     unlocked                      why this server cannot judge writers at once; empty where it can
+and what a `Prompt` has, unless the server's answers may be old:
+    settle(names)                 returns when a list has these secrets
+    eventually(check)             gives what `check` gives once it does not fail
+    runner                        variables that a run of the binary gets as they are
 
 Every secret value in the table contains `fake-`: no run may show any of them.
 """
@@ -32,6 +36,18 @@ TIMEOUT_SECONDS = 150
 # Of every credential that a store logs in with.
 KEYS = ("fake-secret-access-key", "fake-access-token", "fake-client-secret")
 VALUE = re.compile(r"fake-[^\s\"'\\,{}]+")
+
+
+class Prompt:
+    """A store on a server on this machine: an answer has all that was written before."""
+
+    runner = {}
+
+    def settle(self, names):
+        pass
+
+    def eventually(self, check):
+        return check()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +240,7 @@ class Workspace:
     def start(self, store, mode, secret, **inputs):
         """Starts the binary with a cleared environment; `run` waits for it too."""
         variables = {**store.inputs(), "MODE": mode, "SECRET": secret, **inputs}
-        environment = {f"ENVSYNC_{name}": value for name, value in variables.items()}
+        environment = {**store.runner, **{f"ENVSYNC_{name}": value for name, value in variables.items()}}
         return subprocess.Popen(
             [os.environ["ENVSYNC_BIN"]],
             env=environment,
@@ -237,6 +253,7 @@ class Workspace:
     def run(self, store, mode, secret, *, hidden=(), **inputs):
         """One run to its end. Nothing in `hidden`, no value of the file and no key of ours may show in what it says."""
         hidden = {*hidden, *VALUE.findall(self.text() or "")}
+        hidden.update(value for name, value in store.runner.items() if name.endswith("_TOKEN"))
         process = self.start(store, mode, secret, **inputs)
         return self.finish(process, hidden | set(VALUE.findall(self.text() or "")))
 
@@ -300,33 +317,37 @@ def play(case, store, workspace):
     assert run.code == case.code, run.output
     for part in case.says:
         assert re.search(rf"(?<!\w){re.escape(part)}(?!\w)", run.output), f"{part} is not in: {run.output}"
-    written = case.written
-    if written is not None and "{" in written:
-        written = with_lines(written, store, name, ids)
-    assert workspace.text() == (written if written is not None else file)
     if case.file is None and case.written is not None:
         assert stat.S_IMODE(workspace.file.stat().st_mode) == 0o600
     assert os.listdir(workspace.path) in ([], [".env"]), "a temporary file is left"
-    if case.state == "deleted" and case.code != 0:
-        assert store.is_deleted(name)
-        return
-    stored = store.read(name)
-    if isinstance(case.stored, list):
-        assert json.loads(stored or "null", object_pairs_hook=list) == [tuple(pair) for pair in case.stored]
-    else:
-        assert stored == (payload_before if case.stored is None else case.stored)
-    new = [version for version in store.versions(name) if version not in versions_before]
-    assert len(new) == case.new_versions, run.output
-    store.check_clean(name)
-    return run
+
+    def compare():
+        written = case.written
+        if written is not None and "{" in written:
+            written = with_lines(written, store, name, ids)
+        assert workspace.text() == (written if written is not None else file)
+        if case.state == "deleted" and case.code != 0:
+            assert store.is_deleted(name)
+            return
+        stored = store.read(name)
+        if isinstance(case.stored, list):
+            assert json.loads(stored or "null", object_pairs_hook=list) == [tuple(pair) for pair in case.stored]
+        else:
+            assert stored == (payload_before if case.stored is None else case.stored)
+        new = [version for version in store.versions(name) if version not in versions_before]
+        assert len(new) == case.new_versions, run.output
+        store.check_clean(name)
+
+    store.eventually(compare)
 
 
 def play_pattern(case, store, workspace):
     """As `play`, for a row of the patterns."""
     base = f"{store.make()}-"
-    # What a pattern must not match.
-    store.seed(f"{store.make()}-A", "fake-elsewhere")
-    store.seed(f"x{base}A", "fake-elsewhere")
+    # What a pattern must not match: another name, and one that has the pattern's beginning further on.
+    elsewhere = (f"{store.make()}-A", f"{store.make()}-{base}A")
+    for name in elsewhere:
+        store.seed(name, "fake-elsewhere")
 
     def secret(variable):
         return base + variable[1:] if variable.startswith("=") else store.secret(base, variable)
@@ -337,6 +358,7 @@ def play_pattern(case, store, workspace):
     if case.file is not None:
         workspace.file.write_bytes(case.file.encode())
     names = {variable: secret(variable) for variable in (*case.seeds, *case.stored)}
+    store.settle([*elsewhere, *(names[variable] for variable in case.seeds)])
     before = {variable: (store.read(name), store.versions(name)) for variable, name in names.items()}
     hidden = {value for payloads in case.seeds.values() for payload in payloads for value in VALUE.findall(payload)}
     run = workspace.run(store, case.mode, f"{base}*", hidden=hidden, **case.inputs)
@@ -346,9 +368,13 @@ def play_pattern(case, store, workspace):
         assert re.search(rf"(?<!\w){re.escape(part)}(?!\w)", run.output), f"{part} is not in: {run.output}"
     assert workspace.text() == (case.written if case.written is not None else case.file)
     assert os.listdir(workspace.path) in ([], [".env"]), "a temporary file is left"
-    made = 0
-    for variable, name in names.items():
-        payload, versions = before[variable]
-        assert store.read(name) == case.stored.get(variable, payload), f"{variable}: {run.output}"
-        made += len([version for version in store.versions(name) if version not in versions])
-    assert made == case.new_versions, run.output
+
+    def compare():
+        made = 0
+        for variable, name in names.items():
+            payload, versions = before[variable]
+            assert store.read(name) == case.stored.get(variable, payload), f"{variable}: {run.output}"
+            made += len([version for version in store.versions(name) if version not in versions])
+        assert made == case.new_versions, run.output
+
+    store.eventually(compare)

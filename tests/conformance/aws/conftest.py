@@ -1,14 +1,18 @@
 """Fixtures: one server of each kind for the whole run, a store on each, and a fresh workspace for each test."""
 
 import os
+import types
 
 import boto3
 import botocore.config
 import pytest
 
 # Before they are imported, so that a failed assertion in them shows what it compared.
-pytest.register_assert_rewrite("everywhere", "scenarios", "store")
+pytest.register_assert_rewrite("everywhere", "rehearsal", "scenarios", "store")
 
+import doubles
+import live
+import live_store
 import servers
 from everywhere import workspace  # noqa: F401: a fixture
 from store import AwsStore
@@ -43,3 +47,20 @@ def double_url(tmp_path_factory):
     """A double of its own for the tests that judge it."""
     with servers.double(tmp_path_factory.mktemp("double-alone")) as (url, _):
         yield url
+
+
+@pytest.fixture(scope="session")
+def rehearsed(tmp_path_factory):
+    """The live store, on a double with its STS and GitHub's endpoint, and the variables that led it there."""
+    with doubles.double("aws-login", tmp_path_factory.mktemp("live"), lines=11) as (lines, _):
+        variables = {
+            "LIVE_HURRIED": "true",
+            "LIVE_AWS_ROLE_ARN": lines[2],
+            "LIVE_AWS_REGION": servers.REGION,
+            "LIVE_AWS_ENDPOINT_URL": lines[0],
+            "LIVE_AWS_STS_ENDPOINT_URL": lines[1],
+            # The least that there is, and so short that botocore renews it at every call.
+            "LIVE_AWS_SECONDS": "900",
+            **dict(zip((live.REQUEST_URL, live.REQUEST_TOKEN), lines[9:], strict=True)),
+        }
+        yield types.SimpleNamespace(variables=variables, store=live_store.connect(live.Site(variables)))

@@ -5,9 +5,11 @@ import uuid
 import botocore.exceptions
 
 import servers
+from scenarios import Prompt
 
 
-class AwsStore:
+class AwsStore(Prompt):
+    region = servers.REGION
     missing_version = "00000000-0000-4000-8000-000000000000"
     writers = 32
 
@@ -23,14 +25,13 @@ class AwsStore:
     def inputs(self):
         return {
             "PROVIDER": "aws",
-            "AWS_REGION": servers.REGION,
+            "AWS_REGION": self.region,
             "AWS_ENDPOINT_URL": self.url,
             **{key.upper(): value for key, value in self.keys.items()},
         }
 
-    @staticmethod
-    def base(name):
-        return f"aws {servers.REGION}:{name}"
+    def base(self, name):
+        return f"aws {self.region}:{name}"
 
     def make(self):
         return f"conformance/{uuid.uuid4()}"
@@ -68,12 +69,16 @@ class AwsStore:
 
     def labels(self, name):
         """Version id to its labels, unlabelled versions too (ministack drops those; AWS keeps them for a day and more)."""
+        found, more = {}, {}
         try:
-            listed = self.client.list_secret_version_ids(SecretId=name, IncludeDeprecated=True)
+            while more is not None:
+                page = self.client.list_secret_version_ids(SecretId=name, IncludeDeprecated=True, **more)
+                found.update({v["VersionId"]: list(v.get("VersionStages", ())) for v in page["Versions"]})
+                more = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
         except botocore.exceptions.ClientError:
             # moto answers a missing secret with an error of another code here.
             return {}
-        return {v["VersionId"]: list(v["VersionStages"]) for v in listed["Versions"]}
+        return found
 
     def versions(self, name):
         return list(self.labels(name))

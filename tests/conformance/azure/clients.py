@@ -44,10 +44,11 @@ class Where:
 
 
 @contextlib.contextmanager
-def double(scratch, busy_milliseconds=0):
-    """A double of its own; another write within the time after one is answered with 409."""
+def double(scratch, busy_milliseconds=0, purge=False):
+    """A double of its own; another write within the time after one is answered with 409. Unless told otherwise, it has purge
+    protection."""
     ca_file = str(pathlib.Path(scratch) / "ca.pem")
-    with doubles.double("azure", scratch, ca_file, str(busy_milliseconds), lines=5) as (said, _):
+    with doubles.double("azure", scratch, ca_file, str(busy_milliseconds), *["purge"] * purge, lines=5) as (said, _):
         yield Where(*said)
 
 

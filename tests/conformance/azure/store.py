@@ -7,12 +7,14 @@ import pytest
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 import clients
+from scenarios import Prompt
 
 
-class AzureStore:
+class AzureStore(Prompt):
     name = "double"
     missing_version = "0" * 32
     writers = 16
+    polling_seconds = 0.01
     unlocked = ""
 
     def __init__(self, where, client):
@@ -56,7 +58,7 @@ class AzureStore:
                 time.sleep(0.005)
 
     def schedule_deletion(self, name):
-        self.client.begin_delete_secret(name, _polling_interval=0.01).wait()
+        self.client.begin_delete_secret(name, _polling_interval=self.polling_seconds).wait()
 
     def is_deleted(self, name):
         try:

@@ -4,11 +4,14 @@ import uuid
 
 from google.api_core import exceptions
 
+from scenarios import Prompt
+
 PROJECT = "fake-project"
 PARENT = f"projects/{PROJECT}"
 
 
-class GcpStore:
+class GcpStore(Prompt):
+    project = PROJECT
     missing_version = "99"
     writers = 16
     unlocked = ""
@@ -19,7 +22,7 @@ class GcpStore:
     def inputs(self):
         return {
             "PROVIDER": "gcp",
-            "GCP_PROJECT": PROJECT,
+            "GCP_PROJECT": self.project,
             "GCP_ENDPOINT": self.url,
             "GCP_ACCESS_TOKEN": self.token,
         }
@@ -30,9 +33,12 @@ class GcpStore:
     def make(self):
         return f"conformance-{uuid.uuid4()}"
 
-    @staticmethod
-    def path(name):
-        return f"{PARENT}/secrets/{name}"
+    @property
+    def parent(self):
+        return f"projects/{self.project}"
+
+    def path(self, name):
+        return f"{self.parent}/secrets/{name}"
 
     @staticmethod
     def secret(base, variable):
@@ -50,7 +56,7 @@ class GcpStore:
 
     def empty(self, name, **more):
         secret = {"replication": {"automatic": {}}, **more}
-        self.client.create_secret(request={"parent": PARENT, "secret_id": name, "secret": secret})
+        self.client.create_secret(request={"parent": self.parent, "secret_id": name, "secret": secret})
 
     def read(self, name, version="latest"):
         try:

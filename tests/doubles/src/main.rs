@@ -18,7 +18,7 @@ use envsync_doubles::github::{REQUEST_TOKEN, TokenEndpoint};
 use envsync_doubles::issuer::{GITHUB, GITLAB, IMMUTABLE_SUBJECT, Issuer, SUBJECT};
 use envsync_doubles::{Fault, When};
 
-const USAGE: &str = "usage: envsync-doubles aws | aws-login | gcp [DELAY_MILLISECONDS] | gcp-login | azure CA_FILE [BUSY_MILLISECONDS] | github";
+const USAGE: &str = "usage: envsync-doubles aws | aws-login | gcp [DELAY_MILLISECONDS] | gcp-login | azure CA_FILE [BUSY_MILLISECONDS [purge]] | github";
 
 fn main() -> io::Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -31,8 +31,9 @@ fn main() -> io::Result<ExitCode> {
         ["gcp"] => gcp("0"),
         ["gcp", delay] => gcp(delay),
         ["gcp-login"] => gcp_login(),
-        ["azure", ca_file] => azure(ca_file, "0"),
-        ["azure", ca_file, busy] => azure(ca_file, busy),
+        ["azure", ca_file] => azure(ca_file, "0", false),
+        ["azure", ca_file, busy] => azure(ca_file, busy, false),
+        ["azure", ca_file, busy, "purge"] => azure(ca_file, busy, true),
         ["github"] => github(),
         _ => {
             writeln!(io::stderr(), "{USAGE}")?;
@@ -43,9 +44,10 @@ fn main() -> io::Result<ExitCode> {
 
 /// Says the addresses of a Secrets Manager that wants temporary credentials and of the STS that issues them; a role that a
 /// token may assume, and one that this role may assume with an external id; then a good token, one for another audience,
-/// one of another subject, one that is over, and one that somebody else signed.
+/// one of another subject, one that is over, and one that somebody else signed; last GitHub's request URL with its token.
 fn aws_login() -> io::Result<ExitCode> {
     let (double, sts, issuer) = (SecretsManager::start(), Sts::start(), Issuer::named(GITHUB));
+    let endpoint = TokenEndpoint::start(&issuer);
     let (audience, subject, external_id) = ("sts.amazonaws.com", SUBJECT, "fake-external-id");
     let (role, next) = ("arn:aws:iam::123456789012:role/deploy", "arn:aws:iam::123456789012:role/next");
     sts.provider(&issuer, &[audience]);
@@ -66,6 +68,7 @@ fn aws_login() -> io::Result<ExitCode> {
     let [good, others @ ..] = tokens;
     lines.push(good.lasting(3600).sign());
     lines.extend(others.map(envsync_doubles::issuer::Token::sign));
+    lines.extend([endpoint.request_url(), REQUEST_TOKEN.to_owned()]);
     serve(&lines)
 }
 
@@ -96,14 +99,18 @@ fn gcp_login() -> io::Result<ExitCode> {
 }
 
 /// Says the vault's address, the authority's, the file that then holds the certificate to trust, and the address and the
-/// bearer of an endpoint for identity tokens, which the authority trusts as [`AUDIENCE`] and [`SUBJECT`] say.
-fn azure(ca_file: &str, busy_milliseconds: &str) -> io::Result<ExitCode> {
+/// bearer of an endpoint for identity tokens, which the authority trusts as [`AUDIENCE`] and [`SUBJECT`] say. Without `purge`
+/// the vault has purge protection.
+fn azure(ca_file: &str, busy_milliseconds: &str, purge: bool) -> io::Result<ExitCode> {
     let busy = busy_milliseconds.parse().map(Duration::from_millis).map_err(io::Error::other)?;
     let double = KeyVault::start();
     // As the service: a client that does not wait finds a deletion, and a recovery, unfinished.
     double.deletion_takes(Lag::Looks(1));
     double.recovery_takes(Lag::Looks(1), Lag::Looks(1));
     double.writes_take(busy);
+    if purge {
+        double.allow_purge();
+    }
     File::create(ca_file)?.write_all(double.ca_pem().as_bytes())?;
     let issuer = Issuer::named(GITHUB);
     let tokens = TokenEndpoint::start(&issuer);
