@@ -90,12 +90,18 @@ def cell(key, row, old):
     return f"{show(row[key])} ({show(old[key])}, {'same' if float(change.split()[0]) == 0 else change})"
 
 
-def table(figures, old, columns=tuple(COLUMNS)):
+def head(load_before, rounds, said):
+    """What stands above the table."""
+    machine = ", ".join(map(str, stores.machine().values()))
+    print(f"{version()} on {machine}; load {load_before} before and {load()} after; {rounds} rounds.\n{said}\n")
+
+
+def table(figures, old, heading="store", columns=tuple(COLUMNS)):
     """One table; in a terminal its columns stand under each other."""
-    lines = [["what", "store", *(COLUMNS[key][0] for key in columns)]]
+    lines = [["what", heading, *(COLUMNS[key][0] for key in columns)]]
     for name, row in figures.items():
-        what, _, store = name.partition(" | ")
-        lines.append([what, store or "–", *(cell(key, row, old.get(name, {})) for key in columns)])
+        what, _, where = name.partition(" | ")
+        lines.append([what, where or "–", *(cell(key, row, old.get(name, {})) for key in columns)])
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ["-" * width for width in widths])
     for line in lines:
