@@ -46,10 +46,11 @@ def push_changed(row, count):
 
 
 def push_pattern(row, count):
-    row.write("given.env", lines_of(count))
-    row.run("push", "bench-*", "given.env")
-    for number in itertools.count():
-        row.write("given.env", lines_of(count, value=f"made-up-{number}"))
+    while True:
+        row.renew()
+        row.write("given.env", lines_of(count))
+        row.run("push", "bench-*", "given.env")
+        row.write("given.env", lines_of(count, changed=range(count)))
         yield "push", "bench-*", "given.env", f"{count} to update"
 
 
@@ -89,17 +90,24 @@ class Row:
         self.double = None
 
     def begin(self, programs, scratch, links=None):
-        """Starts the double; with links, the run finds it under the cloud's own names."""
+        """Starts the store; with links, the run finds it under the cloud's own names."""
         self.directory = pathlib.Path(tempfile.mkdtemp(dir=scratch))
-        self.program = programs.envsync
-        self.double = self.store.start(programs, self.directory)
+        self.programs, self.links = programs, links
+        self.renew()
+        self.steps = self.scenario()
+
+    def renew(self):
+        """An empty store, in place of one that has been used: what is in it must not grow with the rounds."""
+        if self.double:
+            self.double.stop()
+        shutil.rmtree(self.directory / ".envsync", ignore_errors=True)
+        self.double = self.store.start(self.programs, self.directory)
         said = self.double.said if self.double else []
-        if links:
-            self.inputs, links.doubles = stores.named(self.store, said)
-            self.inputs |= {"ENVSYNC_CA_FILE": str(links.authority)}
+        if self.links:
+            self.inputs, self.links.doubles = stores.named(self.store, said)
+            self.inputs |= {"ENVSYNC_CA_FILE": str(self.links.authority)}
         else:
             self.inputs = self.store.inputs(said) | self.store.direct(said)
-        self.steps = self.scenario()
 
     def end(self):
         if self.double:
@@ -131,7 +139,7 @@ class Row:
             "PWD": str(self.directory),
             **self.inputs,
         }
-        return run([*before, self.program], env, self.directory)
+        return run([*before, self.programs.envsync], env, self.directory)
 
 
 def run(command, env, directory):
