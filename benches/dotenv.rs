@@ -1,4 +1,4 @@
-//! Parses and prints a made-up `.env` of 10 MB: milliseconds (median of 15), and peak memory as a multiple of the file.
+//! Parses and prints a made-up `.env` of 10 MB: milliseconds (median and least of 15), and the peak memory.
 //! Prints `name value` lines, which `benches/run` reads.
 #![allow(
     clippy::print_stdout,
@@ -41,9 +41,10 @@ fn main() -> Result<(), String> {
         }
         black_box(again);
     }
-    for (name, mut times) in [("parse_ms", parse), ("print_ms", print)] {
+    for (name, mut times) in [("parse", parse), ("print", print)] {
         times.sort();
-        println!("{name} {:.1}", times[ROUNDS / 2].as_secs_f64() * 1e3);
+        println!("{name} {:.2}", times[ROUNDS / 2].as_secs_f64() * 1e3);
+        println!("{name}_least {:.2}", times[0].as_secs_f64() * 1e3);
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! `envsync-doubles CLOUD`: prints where a double listens and serves until standard input ends, for tests in other languages
-//! (the vendor's own client) and for trying things by hand.
+//! (the vendor's own client), for measuring, and for trying things by hand. A line on standard input is answered by the
+//! number of calls so far.
 
 #![allow(clippy::disallowed_methods, reason = "a program for tests that prints what it is asked for")]
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use envsync_doubles::azure::{
 use envsync_doubles::gcp::{Provider, SecretManager};
 use envsync_doubles::github::{REQUEST_TOKEN, TokenEndpoint};
 use envsync_doubles::issuer::{GITHUB, GITLAB, IMMUTABLE_SUBJECT, Issuer, SUBJECT};
-use envsync_doubles::{Fault, When};
+use envsync_doubles::{Fault, Handle, Service, When};
 
 const USAGE: &str = "usage: envsync-doubles aws | aws-login | gcp [DELAY_MILLISECONDS] | gcp-login | azure CA_FILE [BUSY_MILLISECONDS [purge]] | github";
 
@@ -25,7 +26,7 @@ fn main() -> io::Result<ExitCode> {
     match wanted.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["aws"] => {
             let double = SecretsManager::start();
-            serve(&[double.url()])
+            serve(&[double.url()], || calls(&double))
         }
         ["aws-login"] => aws_login(),
         ["gcp"] => gcp("0"),
@@ -44,10 +45,9 @@ fn main() -> io::Result<ExitCode> {
 
 /// Says the addresses of a Secrets Manager that wants temporary credentials and of the STS that issues them; a role that a
 /// token may assume, and one that this role may assume with an external id; then a good token, one for another audience,
-/// one of another subject, one that is over, and one that somebody else signed; last GitHub's request URL with its token.
+/// one of another subject, one that is over, and one that somebody else signed; then GitHub's request URL with its token.
 fn aws_login() -> io::Result<ExitCode> {
     let (double, sts, issuer) = (SecretsManager::start(), Sts::start(), Issuer::named(GITHUB));
-    let endpoint = TokenEndpoint::start(&issuer);
     let (audience, subject, external_id) = ("sts.amazonaws.com", SUBJECT, "fake-external-id");
     let (role, next) = ("arn:aws:iam::123456789012:role/deploy", "arn:aws:iam::123456789012:role/next");
     sts.provider(&issuer, &[audience]);
@@ -68,8 +68,9 @@ fn aws_login() -> io::Result<ExitCode> {
     let [good, others @ ..] = tokens;
     lines.push(good.lasting(3600).sign());
     lines.extend(others.map(envsync_doubles::issuer::Token::sign));
+    let endpoint = TokenEndpoint::start(&issuer);
     lines.extend([endpoint.request_url(), REQUEST_TOKEN.to_owned()]);
-    serve(&lines)
+    serve(&lines, || calls(&double) + calls(&sts) + calls(&endpoint))
 }
 
 /// Says the service's address. A delay of every answer makes writers overlap more.
@@ -79,7 +80,7 @@ fn gcp(delay_milliseconds: &str) -> io::Result<ExitCode> {
     if !delay.is_zero() {
         double.fail("*", When::Always, Fault::Slow(delay));
     }
-    serve(&[double.url()])
+    serve(&[double.url()], || calls(&double))
 }
 
 /// Says the service's address, GitHub's request URL with its token, the provider's name, and the one service account.
@@ -95,7 +96,7 @@ fn gcp_login() -> io::Result<ExitCode> {
     double.let_in(&job);
     double.let_in(&format!("serviceAccount:{account}"));
     let lines = [double.url(), endpoint.request_url(), REQUEST_TOKEN.to_owned(), provider.name(), account.to_owned()];
-    serve(&lines)
+    serve(&lines, || calls(&double) + calls(&endpoint))
 }
 
 /// Says the vault's address, the authority's, the file that then holds the certificate to trust, and the address and the
@@ -119,23 +120,33 @@ fn azure(ca_file: &str, busy_milliseconds: &str, purge: bool) -> io::Result<Exit
     double.trust(DENIED_CLIENT_ID, &issuer, IMMUTABLE_SUBJECT, AUDIENCE);
     double.trust(MANAGED_CLIENT_ID, &issuer, &SUBJECT.to_uppercase(), AUDIENCE);
     double.trust(SYSTEM_CLIENT_ID, &Issuer::named(GITLAB), SUBJECT, AUDIENCE);
-    serve(&[double.url(), double.url(), ca_file.to_owned(), tokens.request_url(), REQUEST_TOKEN.to_owned()])
+    let lines = [double.url(), double.url(), ca_file.to_owned(), tokens.request_url(), REQUEST_TOKEN.to_owned()];
+    serve(&lines, || calls(&double) + calls(&tokens))
 }
 
 /// Says the two variables that a runner sets, and the issuer.
 fn github() -> io::Result<ExitCode> {
     let issuer = Issuer::start();
     let endpoint = TokenEndpoint::start(&issuer);
-    serve(&[endpoint.request_url(), REQUEST_TOKEN.to_owned(), issuer.issuer().to_owned()])
+    serve(&[endpoint.request_url(), REQUEST_TOKEN.to_owned(), issuer.issuer().to_owned()], || calls(&endpoint))
 }
 
-/// Says what a client must know, one a line, and waits until nobody needs the double any more.
-fn serve(lines: &[String]) -> io::Result<ExitCode> {
+fn calls<S: Service>(double: &Handle<S>) -> usize {
+    double.calls().len()
+}
+
+/// Says what a client must know, one a line, and then the number of calls for each line that comes, until nobody needs the
+/// double any more.
+fn serve(lines: &[String], calls: impl Fn() -> usize) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     for line in lines {
         writeln!(out, "{line}")?;
     }
     out.flush()?;
-    io::copy(&mut io::stdin().lock(), &mut io::sink())?;
+    for line in io::stdin().lock().lines() {
+        line?;
+        writeln!(out, "{}", calls())?;
+        out.flush()?;
+    }
     Ok(ExitCode::SUCCESS)
 }
