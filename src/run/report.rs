@@ -34,16 +34,17 @@ impl Run<'_> {
 
     /// The outputs without values, and the summary.
     pub(super) async fn report(&mut self, outcome: &Outcome, outputs_file: Option<&Target>) -> Result<(), Failure> {
-        let Outcome { plan, versions, target, document } = outcome;
+        let Outcome { plan, versions, target, document, sources } = outcome;
         let misread = document.as_ref().map(Document::misread).unwrap_or_default();
         let env_file = target.as_ref().map(|target| target.relative().to_owned());
         let meta = Meta::new(plan, versions.clone(), env_file, self.config.mode == Mode::Check, self.config);
         if let (Some(bytes), Some(target)) = (self.ci.meta(&meta)?, outputs_file) {
             self.overwrite(target, &bytes).await?;
         }
-        let secrets = self.names();
         // The page is an extra: what it tells is in the log and the outputs too.
-        if let Err(failure) = self.ci.summary(&Summary { plan, meta: &meta, misread: &misread, secrets: &secrets }) {
+        if let Err(failure) =
+            self.ci.summary(&Summary { config: self.config, plan, meta: &meta, misread: &misread, sources })
+        {
             for Problem { what, help } in &failure.problems {
                 self.ci.warning(what, help.as_deref());
             }
