@@ -29,7 +29,9 @@ fn pages() -> Vec<(String, String)> {
     let mut names: Vec<PathBuf> =
         ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).to_vec();
     let docs = std::fs::read_dir(root().join("docs")).expect("docs").map(|entry| entry.expect("entry").file_name());
-    names.extend(docs.map(|name| Path::new("docs").join(name)));
+    names.extend(
+        docs.map(|name| Path::new("docs").join(name)).filter(|name| name.extension().is_some_and(|e| e == "md")),
+    );
     names.sort();
     names.iter().map(|name| name.to_string_lossy().into_owned()).map(|name| (name.clone(), read(&name))).collect()
 }
