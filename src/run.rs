@@ -21,7 +21,7 @@ use crate::config::{Config, Environment, Mode, variable};
 use crate::document;
 use crate::dotenv::Document;
 use crate::effects::Effects;
-use crate::error::{Failure, Kind, Problem};
+use crate::error::{Failure, Kind};
 use crate::file::{self, Target};
 use crate::http;
 use crate::plan::{self, Plan, Policy, Refused, Told};
@@ -231,9 +231,7 @@ impl Run<'_> {
     async fn gather(&mut self, required: &[Key]) -> Result<Gathered, Failure> {
         let gathered = gather::gather(self.config, self.store, self.effects, self.ci).await?;
         self.ci.mask(&gathered.variables);
-        for Problem { what, help } in &gathered.remarks {
-            self.ci.warning(what, help.as_deref());
-        }
+        self.tell_remarks(&gathered.remarks);
         require(required, &gathered.variables, "the secret")?;
         Ok(gathered)
     }

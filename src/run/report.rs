@@ -7,7 +7,20 @@ use crate::dotenv::Document;
 use crate::error::{Failure, Kind, Problem};
 use crate::file::{self, Target};
 
+/// So many remarks on single secrets are warnings; GitHub shows ten of a step, and others have to have a place among them.
+const ANNOTATED: usize = 5;
+
 impl Run<'_> {
+    /// What is to be known about single secrets: the first are warnings, the rest lines of the log.
+    pub(super) fn tell_remarks(&mut self, remarks: &[Problem]) {
+        for Problem { what, help } in remarks.iter().take(ANNOTATED) {
+            self.ci.warning(what, help.as_deref());
+        }
+        for Problem { what, .. } in remarks.iter().skip(ANNOTATED) {
+            self.ci.info(&format!("warning: {what}"));
+        }
+    }
+
     /// The file for the outputs without values. It is replaced as a whole, so it must be an earlier one or none.
     pub(super) fn outputs_file(&self, path: &str) -> Result<Target, Failure> {
         let target = self.target(path)?;
