@@ -155,6 +155,17 @@ fn the_action_declares_the_outputs_of_the_contract() {
     assert_eq!(names, contract);
 }
 
+/// The Marketplace takes no description of 125 characters or more.
+#[test]
+fn the_description_of_the_action_is_short_and_has_every_mode() {
+    let action = read("action.yml");
+    let description = between(&action, "\ndescription: ", "\n").expect("a description");
+    assert!(description.chars().count() < 125, "{} characters", description.chars().count());
+    for mode in ["pull", "push", "sync", "check"] {
+        assert!(description.to_lowercase().contains(mode), "no word of `{mode}`");
+    }
+}
+
 #[test]
 fn the_action_holds_nothing_that_the_runner_would_refuse_or_send_unasked() {
     let action = read("action.yml");
