@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::host::Host;
-use super::summary::title;
+use super::summary::word;
 use super::text::{clean, data, property, shortened};
 use super::{Meta, plain};
 use crate::config::{Environment, variable};
@@ -53,7 +53,7 @@ impl Host for GitHub {
 
     fn error(&self, kind: Kind, problem: &Problem, number: usize) -> String {
         if number < ANNOTATIONS {
-            annotation("error", title(kind), &problem.what, problem.help.as_deref())
+            annotation("error", &format!("envsync: {}", word(kind)), &problem.what, problem.help.as_deref())
         } else {
             plain::lines("error: ", &problem.what, problem.help.as_deref())
         }

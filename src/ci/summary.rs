@@ -120,7 +120,8 @@ impl Summary<'_> {
 pub(super) fn of_failure(changed: &str, failure: &Failure) -> String {
     let mut first = changed.chars();
     let upper: String = first.next().into_iter().flat_map(char::to_uppercase).collect();
-    let mut page = format!("### {}\n\n{}.\n", title(failure.kind), prose(&format!("{upper}{}", first.as_str())));
+    let mut page =
+        format!("### envsync failed: {}\n\n{}.\n", word(failure.kind), prose(&format!("{upper}{}", first.as_str())));
     for (number, Problem { what, help }) in failure.problems.iter().enumerate() {
         let mut entry = format!("\n- {}\n", prose(what));
         if let Some(help) = help {
@@ -145,17 +146,17 @@ pub(super) fn of_failure(changed: &str, failure: &Failure) -> String {
     page
 }
 
-/// The head of a failure, on the page and over its annotations.
-pub(super) fn title(kind: Kind) -> &'static str {
+/// A failure in a word or two, over the page and its annotations.
+pub(super) fn word(kind: Kind) -> &'static str {
     match kind {
-        Kind::Internal => "envsync: internal error",
-        Kind::Input => "envsync: configuration or input",
-        Kind::Login => "envsync: login",
-        Kind::Denied => "envsync: permission denied",
-        Kind::NotFound => "envsync: not found",
-        Kind::Refused => "envsync: refused",
-        Kind::Unavailable => "envsync: unavailable",
-        Kind::Partial => "envsync: partly applied",
+        Kind::Internal => "internal error",
+        Kind::Input => "configuration or input",
+        Kind::Login => "login",
+        Kind::Denied => "permission denied",
+        Kind::NotFound => "not found",
+        Kind::Refused => "refused",
+        Kind::Unavailable => "unavailable",
+        Kind::Partial => "partly applied",
     }
 }
 
@@ -285,7 +286,7 @@ mod tests {
             Problem::new("the role refuses", "trust it:\n{\n  \"a\": \"```\"\n}"),
         ];
         let page = of_failure("the secret `x` was written", &Failure { kind: Kind::Partial, problems });
-        let expected = "### envsync: partly applied\n\nThe secret `x` was written.\n\n\
+        let expected = "### envsync failed: partly applied\n\nThe secret `x` was written.\n\n\
             - the secret `a_*|b` is &lt;gone&gt;\\\\n\\# x\n\n  help: push it\n\n\
             - the role refuses\n\n  help: trust it:\n\n  ````\n  {\n    \"a\": \"```\"\n  }\n  ````\n\n";
         assert_eq!(page, expected);

@@ -184,7 +184,7 @@ fn of_several_secrets_the_summary_says_which_gave_what() {
 fn a_failed_run_has_a_page_too() {
     let done = Run::new().github().input("secret", "nowhere").expect(5);
     let expected =
-        "### envsync: not found\n\nNothing was changed.\n\n- the secret `nowhere` does not exist\n\n  help: ";
+        "### envsync failed: not found\n\nNothing was changed.\n\n- the secret `nowhere` does not exist\n\n  help: ";
     assert!(done.summary.starts_with(expected), "{}", done.summary);
     let done = Run::new().github().input("mode", "nonsense").expect(2);
     assert!(done.summary.contains("`with: mode` is `nonsense`"), "{}", done.summary);
