@@ -13,6 +13,7 @@ mod mask;
 mod meta;
 mod names;
 mod plain;
+mod summary;
 mod text;
 
 use std::collections::BTreeSet;
@@ -29,7 +30,8 @@ use crate::plan::{Change, Plan, Told};
 use crate::secret::{Key, Masker, Secret, Variables};
 use host::Host;
 use mask::Masks;
-pub use meta::{Meta, Summary};
+pub use meta::Meta;
+pub use summary::Summary;
 use text::list;
 
 /// A warning names so many variables at most.
@@ -55,6 +57,8 @@ pub struct Ci {
     log: Arc<Mutex<Log>>,
     workspace: PathBuf,
     said: BTreeSet<String>,
+    /// The page of the run is there.
+    summed_up: bool,
 }
 
 /// What is printed and what is hidden in it; shared with whoever makes a secret while the run goes on.
@@ -107,7 +111,7 @@ impl Ci {
         };
         let workspace = workspace.map_or_else(|| cwd.to_owned(), PathBuf::from);
         let log = Log { out, masks: Masks::new(), unmasked: false };
-        Self { host, log: Arc::new(Mutex::new(log)), workspace, said: BTreeSet::new() }
+        Self { host, log: Arc::new(Mutex::new(log)), workspace, said: BTreeSet::new(), summed_up: false }
     }
 
     /// `GITHUB_WORKSPACE`, `CI_PROJECT_DIR`, or the current directory.
@@ -262,6 +266,10 @@ impl Ci {
             lines.push_str(&self.host.error(failure.kind, problem, number));
         }
         self.print(&lines);
+        if !self.summed_up {
+            // An extra, and nothing that can be said beside the failure itself.
+            let _ = self.host.summary(&|| summary::of_failure(changed, failure));
+        }
     }
 
     /// Whether this place can hand over what is asked; to be called before anything is done.
@@ -352,6 +360,7 @@ impl Ci {
     /// # Errors
     /// [`Kind::Unavailable`] where the command file cannot be written.
     pub fn summary(&mut self, summary: &Summary<'_>) -> Result<(), Failure> {
+        self.summed_up = true;
         self.host.summary(&|| summary.markdown())
     }
 

@@ -36,6 +36,10 @@ impl Change {
             (Self::Remove, Told::AsPlan) => "remove",
             (Self::Unchanged, Told::AsPlan) => "unchanged",
             (Self::Conflict, _) => "conflict",
+            (Self::Add, Told::AsDone) => "added",
+            (Self::Update, Told::AsDone) => "updated",
+            (Self::Remove, Told::AsDone) => "removed",
+            (Self::Unchanged, Told::AsDone) => "unchanged",
             (Self::Add, Told::AsDifference) => "only in the secret",
             (Self::Update, Told::AsDifference) => "different",
             (Self::Remove, Told::AsDifference) => "only in the file",
@@ -44,11 +48,13 @@ impl Change {
     }
 }
 
-/// How a plan is told: as what is done, or (by `check`) as how two sides differ.
+/// How a plan is told: as what is to be done, as what was done, or (by `check`) as how two sides differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     /// What is done, or would be in a dry run.
     AsPlan,
+    /// What was done.
+    AsDone,
     /// How the secret and the file differ.
     AsDifference,
 }

@@ -36,6 +36,17 @@ impl Provider {
             Self::Local => "local",
         }
     }
+
+    /// What people call it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Aws => "AWS Secrets Manager",
+            Self::Gcp => "Google Secret Manager",
+            Self::Azure => "Azure Key Vault",
+            Self::Local => "the local store",
+        }
+    }
 }
 
 /// Which version of a secret is meant.

@@ -22,13 +22,14 @@ use crate::config::{Config, Environment, Mode, variable};
 use crate::document;
 use crate::dotenv::Document;
 use crate::effects::Effects;
-use crate::error::{Failure, Kind, Problem};
+use crate::error::{Failure, Kind};
 use crate::file::{self, Target};
 use crate::http;
 use crate::plan::{self, Plan, Policy, Refused, Told};
 use crate::reference::{Entry, Reference};
 use crate::secret::{Key, Variables};
 use crate::store::{self, Planned, Store};
+use gather::Gathered;
 use rescue::{Own, Rescue};
 
 /// Everything that the modes share.
@@ -89,6 +90,7 @@ pub async fn run(
 }
 
 /// What a mode found and did.
+#[derive(Default)]
 struct Outcome {
     plan: Plan,
     /// What was read or written, one a secret.
@@ -96,6 +98,8 @@ struct Outcome {
     target: Option<Target>,
     /// The file as it stands after the run, where it received.
     document: Option<Document>,
+    /// The secret that gave each variable, where several were read.
+    sources: HashMap<Key, String>,
 }
 
 impl Run<'_> {
@@ -103,7 +107,7 @@ impl Run<'_> {
         let config = self.config;
         let target = config.env_file.as_deref().map(|path| self.target(path)).transpose()?;
         let required = self.required()?;
-        let (mut giver, versions) = self.gather(&required).await?;
+        let Gathered { variables: mut giver, versions, sources, .. } = self.gather(&required).await?;
         if giver.is_empty() {
             if config.delete {
                 return Err(refused(&Refused::GiverEmpty, config.max_deletes));
@@ -136,7 +140,7 @@ impl Run<'_> {
             }
             self.effects.did(format!("{} variables were handed to later steps", giver.len()));
         }
-        Ok(Outcome { plan, versions, target, document })
+        Ok(Outcome { plan, versions, target, document, sources })
     }
 
     async fn push(&mut self) -> Result<Outcome, Failure> {
@@ -151,7 +155,7 @@ impl Run<'_> {
         if config.entries.iter().any(Entry::is_pattern) {
             let (plan, versions) = self.push_many(which, &mut giver).await?;
             self.ci.plan(&format!("push to {}", self.names()), &plan, Told::AsPlan, config.dry_run);
-            return Ok(Outcome { plan, versions, target, document: None });
+            return Ok(Outcome { plan, versions, target, ..Outcome::default() });
         }
         let mut first: Option<Plan> = None;
         let mut last = Plan::default();
@@ -202,7 +206,7 @@ impl Run<'_> {
         // Where another run has done the same in the meantime, nothing was left to do.
         let plan = if written.changed || config.dry_run { first.unwrap_or_default() } else { last };
         self.ci.plan(&format!("push to {}", self.names()), &plan, Told::AsPlan, config.dry_run);
-        Ok(Outcome { plan, versions: version.into_iter().collect(), target, document: None })
+        Ok(Outcome { plan, versions: version.into_iter().collect(), target, ..Outcome::default() })
     }
 
     async fn check(&mut self) -> Result<Outcome, Failure> {
@@ -210,12 +214,12 @@ impl Run<'_> {
         file::sweep(&target);
         let required = self.required()?;
         let file = self.existing(&target, "create it, or name another one with `env_file`")?;
-        let (mut secret, versions) = self.gather(&required).await?;
+        let Gathered { variables: mut secret, versions, sources, .. } = self.gather(&required).await?;
         document::align(&mut secret, &file);
         let plan = plan::drift(&secret, &file, &self.config.scope);
         let title = format!("check {} against `{}`", self.names(), target.relative());
         self.ci.plan(&title, &plan, Told::AsDifference, true);
-        Ok(Outcome { plan, versions, target: Some(target), document: None })
+        Ok(Outcome { plan, versions, target: Some(target), sources, ..Outcome::default() })
     }
 
     /// Any difference fails a check, unless it is asked not to.
@@ -227,15 +231,13 @@ impl Run<'_> {
         Err(Failure::new(Kind::Refused, what).help("pull or push, or set `fail_on_drift` to `false`"))
     }
 
-    /// The variables of the secrets, masked and complete, and the versions that were read.
-    async fn gather(&mut self, required: &[Key]) -> Result<(Variables, Vec<String>), Failure> {
+    /// The variables of the secrets, masked and complete, and what else is known of them.
+    async fn gather(&mut self, required: &[Key]) -> Result<Gathered, Failure> {
         let gathered = gather::gather(self.config, self.store, self.effects, self.ci).await?;
         self.ci.mask(&gathered.variables);
-        for Problem { what, help } in &gathered.remarks {
-            self.ci.warning(what, help.as_deref());
-        }
+        self.tell_remarks(&gathered.remarks);
         require(required, &gathered.variables, "the secret")?;
-        Ok((gathered.variables, gathered.versions))
+        Ok(gathered)
     }
 
     /// The variables to push: of the file, or of `content`.

@@ -32,6 +32,7 @@ mod integration {
     mod logins;
     mod modes;
     mod patterns;
+    mod picture;
     mod sync;
     mod warm;
 }

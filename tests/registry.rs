@@ -29,7 +29,9 @@ fn pages() -> Vec<(String, String)> {
     let mut names: Vec<PathBuf> =
         ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).to_vec();
     let docs = std::fs::read_dir(root().join("docs")).expect("docs").map(|entry| entry.expect("entry").file_name());
-    names.extend(docs.map(|name| Path::new("docs").join(name)));
+    names.extend(
+        docs.map(|name| Path::new("docs").join(name)).filter(|name| name.extension().is_some_and(|e| e == "md")),
+    );
     names.sort();
     names.iter().map(|name| name.to_string_lossy().into_owned()).map(|name| (name.clone(), read(&name))).collect()
 }
@@ -151,6 +153,17 @@ fn the_action_declares_the_outputs_of_the_contract() {
         "env-file",
     ];
     assert_eq!(names, contract);
+}
+
+/// The Marketplace takes no description of 125 characters or more.
+#[test]
+fn the_description_of_the_action_is_short_and_has_every_mode() {
+    let action = read("action.yml");
+    let description = between(&action, "\ndescription: ", "\n").expect("a description");
+    assert!(description.chars().count() < 125, "{} characters", description.chars().count());
+    for mode in ["pull", "push", "sync", "check"] {
+        assert!(description.to_lowercase().contains(mode), "no word of `{mode}`");
+    }
 }
 
 #[test]

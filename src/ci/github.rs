@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::host::Host;
+use super::summary::word;
 use super::text::{clean, data, property, shortened};
 use super::{Meta, plain};
 use crate::config::{Environment, variable};
@@ -52,7 +53,7 @@ impl Host for GitHub {
 
     fn error(&self, kind: Kind, problem: &Problem, number: usize) -> String {
         if number < ANNOTATIONS {
-            annotation("error", title(kind), &problem.what, problem.help.as_deref())
+            annotation("error", &format!("envsync: {}", word(kind)), &problem.what, problem.help.as_deref())
         } else {
             plain::lines("error: ", &problem.what, problem.help.as_deref())
         }
@@ -147,19 +148,6 @@ fn annotation(level: &str, title: &str, what: &str, help: Option<&str>) -> Strin
         message.push_str(&shortened(&plain::fix(help), HELP));
     }
     format!("::{level} title={}::{}\n", property(title), data(&message))
-}
-
-fn title(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Internal => "envsync: internal error",
-        Kind::Input => "envsync: configuration or input",
-        Kind::Login => "envsync: login",
-        Kind::Denied => "envsync: permission denied",
-        Kind::NotFound => "envsync: not found",
-        Kind::Refused => "envsync: refused",
-        Kind::Unavailable => "envsync: unavailable",
-        Kind::Partial => "envsync: partly applied",
-    }
 }
 
 #[cfg(test)]

@@ -1,22 +1,18 @@
-//! The outputs that hold no values, and the job summary. Pure text.
+//! The outputs that hold no values. Pure text.
 
-use super::text::{clean, markdown};
-use crate::config::{Config, Mode};
-use crate::plan::{Change, Plan, Told};
+use super::text::clean;
+use crate::config::Config;
+use crate::plan::{Change, Plan};
 use crate::secret::Key;
 
-/// The budget of a summary in bytes: one of more than 1,048,576 is dropped as a whole by the runner.
-const SUMMARY: usize = 1_000_000;
 /// The output that may hold several lines.
 const VERSION: &str = "secret-version";
 
 /// What a run tells later steps and jobs: names, versions and the file, never a value.
 pub struct Meta {
-    mode: Mode,
-    dry_run: bool,
     /// Whether somebody wants these outputs as a file.
     pub(super) report: bool,
-    versions: Vec<String>,
+    pub(super) versions: Vec<String>,
     /// In the order of the contract (README, "Outputs").
     pub(super) outputs: [(&'static str, String); 10],
 }
@@ -30,8 +26,6 @@ impl Meta {
         let keys = |change| names(plan.with(change));
         let differs = plan.has_changes();
         Self {
-            mode: config.mode,
-            dry_run: config.dry_run,
             report: config.outputs_file.is_some(),
             outputs: [
                 ("has-changes", (is_written(plan) && !check).to_string()),
@@ -62,7 +56,7 @@ impl Meta {
         self.outputs.iter().map(line).collect()
     }
 
-    fn env_file(&self) -> &str {
+    pub(super) fn env_file(&self) -> &str {
         self.outputs.last().map_or("", |(_, file)| file)
     }
 }
@@ -73,76 +67,7 @@ fn names<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
     format!("[{}]", quoted.join(","))
 }
 
-/// What the page of a run shows.
-pub struct Summary<'a> {
-    /// By name and change.
-    pub plan: &'a Plan,
-    /// The outputs of the same run.
-    pub meta: &'a Meta,
-    /// Variables that some readers of the dialect will not read as they are, and those readers.
-    pub misread: &'a [(Key, Vec<&'static str>)],
-    /// The secrets, as the configuration names them.
-    pub secrets: &'a str,
-}
-
-impl Summary<'_> {
-    /// As Markdown, small enough to be shown.
-    pub(super) fn markdown(&self) -> String {
-        let (mode, secrets, file) =
-            (mode(self.meta.mode), markdown(&self.secrets.replace('`', "")), markdown(self.meta.env_file()));
-        let sides = match (self.meta.mode, file.is_empty()) {
-            (_, true) => secrets,
-            (Mode::Pull, _) => format!("{secrets} → {file}"),
-            (Mode::Push, _) => format!("{file} → {secrets}"),
-            (Mode::Check, _) => format!("{secrets} and {file}"),
-            (Mode::Sync, _) => format!("{file} ↔ {secrets}"),
-        };
-        let dry =
-            if self.meta.dry_run && self.meta.mode != Mode::Check { " Dry run: nothing was written." } else { "" };
-        let told = if self.meta.mode == Mode::Check { Told::AsDifference } else { Told::AsPlan };
-        let conflicts = self.plan.count(Change::Conflict) > 0;
-        let stopped = if conflicts && !is_written(self.plan) { " Neither side was written." } else { "" };
-        let mut page = format!("### envsync {mode}\n\n{sides}: {}.{stopped}{dry}\n", self.plan.counts(told));
-        let (changed, same): (Vec<_>, Vec<_>) =
-            self.plan.steps.iter().partition(|step| step.change != Change::Unchanged);
-        let rows = changed.iter().chain(&same).map(|step| format!("| `{}` | {} |\n", step.key, step.words(told)));
-        table(&mut page, "\n| variable | change |\n| --- | --- |\n", rows, SUMMARY / 2);
-        if !self.misread.is_empty() {
-            page.push_str("\nSome readers of the file take these variables for something else (input `dialect`):\n");
-            let rows =
-                self.misread.iter().map(|(key, readers)| format!("| `{key}` | {} |\n", markdown(&readers.join(", "))));
-            table(&mut page, "\n| variable | misread by |\n| --- | --- |\n", rows, SUMMARY - 1000);
-        }
-        page.push('\n');
-        page
-    }
-}
-
 /// Whether a plan changes more than nothing: beside conflicts only what was written before they were met.
-fn is_written(plan: &Plan) -> bool {
+pub(super) fn is_written(plan: &Plan) -> bool {
     plan.steps.iter().any(|step| !matches!(step.change, Change::Unchanged | Change::Conflict))
-}
-
-fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Pull => "pull",
-        Mode::Push => "push",
-        Mode::Check => "check",
-        Mode::Sync => "sync",
-    }
-}
-
-fn table(page: &mut String, head: &str, rows: impl Iterator<Item = String>, limit: usize) {
-    let mut rows = rows.peekable();
-    if rows.peek().is_none() {
-        return;
-    }
-    page.push_str(head);
-    while let Some(row) = rows.next() {
-        if page.len() + row.len() > limit {
-            page.push_str(&format!("\n… and {} more\n", 1 + rows.count()));
-            return;
-        }
-        page.push_str(&row);
-    }
 }

@@ -345,33 +345,3 @@ fn a_traced_shell_is_warned_of() {
     ci.plan("pull", &plan("A:add"), Told::AsPlan, false);
     assert_eq!(sink.text().matches("CI_DEBUG_TRACE").count(), 1);
 }
-
-fn page(steps: &Plan, misread: &[(Key, Vec<&'static str>)], secrets: &str, inputs: &[(&str, &str)]) -> String {
-    let mut github = GitHub::new();
-    let meta = meta(steps, &["1"], false, inputs);
-    github.ci.summary(&Summary { plan: steps, meta: &meta, misread, secrets }).unwrap();
-    assert_eq!(github.sink.text(), "");
-    github.file("GITHUB_STEP_SUMMARY")
-}
-
-#[test]
-fn the_summary_is_a_table_of_names() {
-    let misread = [(Key::new("B_KEY").unwrap(), vec!["compose", "node"])];
-    let expected = "### envsync pull\n\nprod/app → deploy/.env: 1 to add, 1 unchanged. Dry run: nothing was written.\n\n\
-        | variable | change |\n| --- | --- |\n| `B_KEY` | add |\n| `A` | unchanged |\n\n\
-        Some readers of the file take these variables for something else (input `dialect`):\n\n\
-        | variable | misread by |\n| --- | --- |\n| `B_KEY` | compose, node |\n\n";
-    assert_eq!(page(&plan("A:unchanged B_KEY:add"), &misread, "`prod/app`", &[("ENVSYNC_DRY_RUN", "true")]), expected);
-    let hostile = page(&plan(""), &[], "`<img src=x>\n| a`", &[]);
-    assert!(hostile.contains("&lt;img src=x&gt;\\\\n\\| a → deploy/.env: no variables."), "{hostile}");
-}
-
-#[test]
-fn the_summary_stays_below_the_limit_of_the_runner() {
-    let many: Vec<String> = (0..60_000).map(|i| format!("QUITE_A_LONG_NAME_{i}:add")).collect();
-    let steps = plan(&many.join(" "));
-    let misread: Vec<_> = steps.steps.iter().map(|step| (step.key.clone(), vec!["compose"])).collect();
-    let page = page(&steps, &misread, "`app`", &[]);
-    assert!(page.len() < 1_000_000, "{}", page.len());
-    assert_eq!(page.matches("\n… and ").count(), 2, "both tables say how much is left out");
-}

@@ -70,6 +70,29 @@ pub(super) fn markdown(text: &str) -> String {
     escaped
 }
 
+/// Clean text as a code span of Markdown, where nothing of it is taken for a link, a mention or an emphasis. In the cell of a
+/// table a `|` has to be escaped on top of that.
+pub(super) fn code(text: &str) -> String {
+    let text = clean(text);
+    let mut fence = "`".to_owned();
+    while text.contains(&fence) {
+        fence.push('`');
+    }
+    // A blank that is taken off again keeps a backtick apart from the fence.
+    let apart = if text.is_empty() || text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) { " " } else { "" };
+    format!("{fence}{apart}{text}{apart}{fence}")
+}
+
+/// A sentence of ours as Markdown: what stands between two backticks is a code span, all else is shown as it is.
+pub(super) fn prose(text: &str) -> String {
+    let mut parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        // Not in pairs, so that nobody knows which of them is foreign.
+        parts = vec![text];
+    }
+    parts.iter().enumerate().map(|(i, part)| if i % 2 == 0 { markdown(part) } else { code(part) }).collect()
+}
+
 /// At most `limit` UTF-16 units, the measure of the runner (.NET); what is cut ends in `…`.
 pub(super) fn shortened(text: &str, limit: usize) -> String {
     if text.encode_utf16().count() <= limit {
@@ -137,6 +160,26 @@ mod tests {
         );
         assert_eq!(markdown("DB_URL_1 _x_ __"), "DB_URL_1 \\_x\\_ \\_\\_");
         assert_eq!(markdown("a\n| b"), "a\\\\n\\| b");
+    }
+
+    #[test]
+    fn a_code_span_holds_whatever_it_is_given() {
+        let rows = [
+            ("prod/app_*", "`prod/app_*`"),
+            ("a`b", "``a`b``"),
+            ("`a``b", "``` `a``b ```"),
+            (" a ", "`  a  `"),
+            ("a\nb<i>|", "`a\\nb<i>|`"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(code(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn backticks_in_pairs_are_code_and_others_are_shown() {
+        assert_eq!(prose("the secret `a_*` is *gone*"), "the secret `a_*` is \\*gone\\*");
+        assert_eq!(prose("the secret `a` b` is <gone>"), "the secret \\`a\\` b\\` is &lt;gone&gt;");
     }
 
     #[test]

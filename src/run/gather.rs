@@ -23,6 +23,8 @@ pub(super) struct Gathered {
     pub(super) versions: Vec<String>,
     /// What the user has to know.
     pub(super) remarks: Vec<Problem>,
+    /// The secret that gave each variable, where several were read.
+    pub(super) sources: HashMap<Key, String>,
 }
 
 /// Fetches every entry. All that is wrong is reported together; the first problem decides the kind.
@@ -40,6 +42,7 @@ pub(super) async fn gather(
         config,
         values: Variables::new(),
         origins: HashMap::new(),
+        sources: HashMap::new(),
         taken: 0,
         remarks: Vec::new(),
         failures: Vec::new(),
@@ -96,9 +99,11 @@ pub(super) async fn gather(
         }
     }
     let versions = snapshots.values().flatten().map(|snapshot| snapshot.version.to_string()).collect();
+    let several = config.entries.len() > 1 || config.entries.iter().any(Entry::is_pattern);
+    let sources = if several { all.sources } else { HashMap::new() };
     match Failure::merged(all.failures) {
         Some(failure) => Err(failure),
-        None => Ok(Gathered { variables: all.values, versions, remarks: all.remarks }),
+        None => Ok(Gathered { variables: all.values, versions, remarks: all.remarks, sources }),
     }
 }
 
@@ -115,6 +120,8 @@ struct Collector<'a> {
     values: Variables,
     /// Where each name comes from, for the message about a second one.
     origins: HashMap<Key, String>,
+    /// The secret that gave each variable, and the member of it that an entry names.
+    sources: HashMap<Key, String>,
     /// How many variables the entries gave so far, also where a later one took the place of an earlier one.
     taken: usize,
     /// What the user has to know.
@@ -160,18 +167,19 @@ impl Collector<'_> {
 
     /// A secret that is one variable as a whole. Its base64 is the value where it is no text.
     fn take_whole(&mut self, name: &str, which: &Reference, snapshot: &Snapshot) {
-        self.add(name, snapshot.payload.text.clone(), &format!("the secret `{which}`"));
+        self.add(name, snapshot.payload.text.clone(), &which.to_string(), &format!("the secret `{which}`"));
     }
 
     fn take(&mut self, entry: &Entry, snapshot: &Snapshot) {
         let whole = &snapshot.payload.text;
         let member = entry.path.as_ref().map(|path| document::member_at(whole, path)).transpose();
+        let source = Entry { name: None, ..entry.clone() }.to_string();
         let payload = match member {
             Ok(member) => member.unwrap_or_else(|| whole.clone()),
             Err(fault) => return self.failures.push(unusable(entry, &fault)),
         };
         if let Some(name) = &entry.name {
-            return self.add(name.as_str(), payload, &format!("the entry `{entry}`"));
+            return self.add(name.as_str(), payload, &source, &format!("the entry `{entry}`"));
         }
         if snapshot.payload.form == Form::Base64 {
             let what = format!("the secret `{entry}` is binary and no text");
@@ -187,14 +195,14 @@ impl Collector<'_> {
                         true => format!("`{name}` of `{entry}`"),
                         false => format!("`{name}` of `{entry}` (`{shaped}` after its prefix and case)"),
                     };
-                    self.add(&shaped, value, &origin);
+                    self.add(&shaped, value, &source, &origin);
                 }
             }
             Err(fault) => self.failures.push(unusable(entry, &fault)),
         }
     }
 
-    fn add(&mut self, name: &str, value: Secret, origin: &str) {
+    fn add(&mut self, name: &str, value: Secret, source: &str, origin: &str) {
         if !self.config.scope.holds(name) {
             return;
         }
@@ -215,6 +223,7 @@ impl Collector<'_> {
             }
             _ => {
                 self.taken += 1;
+                self.sources.insert(key.clone(), source.to_owned());
                 self.values.insert(key, value);
             }
         }

@@ -53,9 +53,8 @@ impl Run<'_> {
         let found = || secrets.keys().filter_map(|key| Some((key, snapshots.get(key)?)));
         let mut receiver: Variables = found().map(|(key, found)| (key.clone(), found.payload.text.clone())).collect();
         self.ci.mask(&receiver);
-        for remark in found().filter_map(|(_, found)| found.remark.as_deref()) {
-            self.ci.warning(remark, None);
-        }
+        let remarks = found().filter_map(|(_, found)| found.remark.clone());
+        self.tell_remarks(&remarks.map(|what| Problem { what, help: None }).collect::<Vec<_>>());
         document::align(giver, &receiver);
         // They stay whatever they hold, so that nobody has to read them.
         receiver.extend(others.into_iter().map(|key| (key, Secret::from(""))));
@@ -80,10 +79,9 @@ impl Run<'_> {
         });
         Failure::merged(unfit.collect()).map_or(Ok(()), Err)?;
         let written = self.write_all(pending).await?;
+        let remarks = written.iter().flat_map(|(_, written)| written.remarks.iter().cloned());
+        self.tell_remarks(&remarks.map(|what| Problem { what, help: None }).collect::<Vec<_>>());
         for (key, written) in written {
-            for remark in &written.remarks {
-                self.ci.warning(remark, None);
-            }
             if !written.changed && !config.dry_run {
                 // Another run has written the same in the meantime.
                 plan.steps.iter_mut().filter(|step| step.key == key).for_each(|step| step.change = Change::Unchanged);

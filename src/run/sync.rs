@@ -81,7 +81,7 @@ impl Run<'_> {
             }
             let Merge { file, committed, last: Last { plan, document, takes_back }, .. } = merge;
             let versions: Vec<String> = written.version.iter().map(ToString::to_string).collect();
-            let mut outcome = Outcome { plan: Plan::default(), versions, target: None, document: None };
+            let mut outcome = Outcome { versions, ..Outcome::default() };
             if plan.count(Change::Conflict) > 0 {
                 // What was written before the file was found to be another one stands.
                 if takes_back && written.changed && !told.has_changes() {

@@ -166,6 +166,37 @@ fn the_summary_shows_names_and_changes_and_no_value() {
 }
 
 #[test]
+fn of_several_secrets_the_summary_says_which_gave_what() {
+    let run = Run::new().github().seed("app", &app()).seed("stripe", r#"{"live":{"key":"fake-stripe-key"}}"#);
+    let run = run.seed("prod/app/TOKEN_A", "fake-token-value").file(".env", "OWN=fake-own-value\n");
+    let done = run.input("secret", "app\nSTRIPE_KEY = stripe#live.key\nprod/app/*").expect(0);
+    for row in [
+        "| `API_KEY` | added | `app` |",
+        "| `STRIPE_KEY` | added | `stripe#live.key` |",
+        "| `TOKEN_A` | added | `prod/app/TOKEN_A` |",
+        "| `OWN` | unchanged | – |",
+    ] {
+        assert!(done.summary.contains(row), "`{row}` is not in the summary:\n{}", done.summary);
+    }
+}
+
+#[test]
+fn a_failed_run_has_a_page_too() {
+    let done = Run::new().github().input("secret", "nowhere").expect(5);
+    let expected =
+        "### envsync failed: not found\n\nNothing was changed.\n\n- the secret `nowhere` does not exist\n\n  help: ";
+    assert!(done.summary.starts_with(expected), "{}", done.summary);
+    let done = Run::new().github().input("mode", "nonsense").expect(2);
+    assert!(done.summary.contains("`with: mode` is `nonsense`"), "{}", done.summary);
+    // Where the plan is there already, it says more.
+    let room = Room::new();
+    room.seed("app", r#"{"A":"fake-value-a"}"#).file(".env", "A=fake-value-b\n");
+    let done = room.run().github().input("mode", "check").expect(6);
+    assert_eq!(done.summary.matches("### ").count(), 1, "{}", done.summary);
+    assert!(done.summary.contains("| `A` | different |"), "{}", done.summary);
+}
+
+#[test]
 fn inline_content_is_masked_before_anything_is_printed() {
     let content = "API_KEY=fake-inline-value\nOTHER=fake-other-value\n";
     let run = Run::new().github().input("mode", "push").input("content", content);

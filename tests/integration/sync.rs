@@ -43,7 +43,7 @@ fn a_first_sync_unites_both_sides_and_a_second_writes_nothing() {
     done.output("added-keys", r#"["B","C"]"#).output("unchanged-keys", r#"["A"]"#).output("secret-version", "2");
     done.output("has-changes", "true").output("env-file", ".env").says(&["no base yet"]);
     done.says(&["add to the secret: B", "add to the file: C"]);
-    assert!(done.summary.contains("| `C` | add to the file |"), "{}", done.summary);
+    assert!(done.summary.contains("| `C` | added to the file |"), "{}", done.summary);
     assert_eq!(room.versions("app")[1], r#"{"A":"fake-value-a","C":"fake-value-c","B":"fake-value-b"}"#);
     let text = room.read(".env").unwrap();
     assert_eq!(text, format!("{LINE_2}# mine\nA=fake-value-a\nB='fake-value-b'\nC=fake-value-c\n"));

@@ -41,6 +41,22 @@ fn a_regional_pattern_lies_in_its_region() {
 }
 
 #[test]
+fn many_that_are_left_out_take_no_place_from_other_warnings() {
+    let cloud = cloud();
+    cloud.seed(&[("A", "fake-a"), ("PIN", "123")]);
+    for i in 0..20 {
+        cloud.google().create_without_value(&format!("app-EMPTY{i}"));
+    }
+    let done = cloud.run("pull").expect(0);
+    let shown: Vec<_> = done.annotations_of("warning").into_iter().filter(|warning| warning.uploaded).collect();
+    assert_eq!(shown.iter().filter(|warning| warning.message.contains("left out")).count(), 5);
+    assert!(shown.iter().any(|warning| warning.message.contains("`PIN`")), "{}", done.log);
+    for i in 0..20 {
+        done.says(&[&format!("app-EMPTY{i}`")]);
+    }
+}
+
+#[test]
 fn a_secret_without_a_value_that_can_be_read_is_left_out_and_takes_a_first_one() {
     let cloud = cloud();
     cloud.seed(&[("A", "fake-a"), ("OFF", "fake-off")]);
