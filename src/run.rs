@@ -11,7 +11,7 @@ mod rescue;
 mod secret_side;
 mod sync;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use tokio::time::Instant;
