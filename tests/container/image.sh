@@ -119,6 +119,7 @@ build_image() {
 # by name only, their values from the environment of the client; whole values that are a path of the host's, or lie below
 # one, as the container has it.
 write_starter() {
+  mkdir -p "$work/github_home" "$work/github_workflow"
   cat >"$1" <<STARTER
 #!/bin/bash
 # Takes the program's name; everything else is its environment.
@@ -142,7 +143,8 @@ flags=()
 for pair in "\${names[@]}"; do flags+=(-e "\${pair%%=*}"); done
 exec /usr/bin/env -i "\${names[@]}" DOCKER_HOST="\$engine" "$(command -v docker)" run --rm --label envsync-test --workdir /github/workspace \\
   "\${flags[@]}" -e GITHUB_ACTIONS=true -e CI=true --entrypoint "\$program" --network $2 \\
-  -v "\$RUNNER_TEMP:/github/runner_temp" -v "\$commands:/github/file_commands" -v "\$workspace:/github/workspace" \\
+  -v "\$RUNNER_TEMP:/github/runner_temp" -v "$work/github_home:/github/home" -v "$work/github_workflow:/github/workflow" \\
+  -v "\$commands:/github/file_commands" -v "\$workspace:/github/workspace" \\
   "$image"
 STARTER
   chmod +x "$1"
