@@ -109,6 +109,33 @@ fn a_value_that_comes_and_goes_in_a_crowd_is_told_from_the_one_before_it_however
 }
 
 #[test]
+fn where_the_past_cannot_be_read_it_is_said_what_may_be_hidden() {
+    let faults = [(Fault::AccessDenied, "secretmanager.versions.access"), (Fault::Html(500), "HTTP status 500")];
+    for (fault, why) in faults {
+        let cloud = Cloud::with(&[APP]);
+        set(&cloud.double, "A", "fake-new-a");
+        from_the_first_version(&cloud);
+        // The version that was read, theirs, the newest; then the past.
+        for nth in 4..12 {
+            cloud.double.fail(ACCESS, nth, fault.clone());
+        }
+        let done = cloud.push("E=fake-new-e\n").expect(8);
+        done.says(&[
+            "the secret `app` was written (version 4)",
+            "may hide what others wrote into `app` as version `3`",
+        ]);
+        done.says(&[why]);
+    }
+    // A version that is disabled or destroyed says nothing, and holds nobody up.
+    let cloud = Cloud::with(&[APP, APP]);
+    set(&cloud.double, "A", "fake-new-a");
+    cloud.double.set_state("app", "2", VersionState::Disabled);
+    from_the_first_version(&cloud);
+    cloud.push("E=fake-new-e\n").expect(0);
+    assert_eq!(cloud.json()["A"], "fake-new-a");
+}
+
+#[test]
 fn only_a_race_for_what_was_there_is_looked_back_for_and_not_over_the_whole_past() {
     let cloud = Cloud::with(&[APP]);
     for n in 0..600 {
