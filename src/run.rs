@@ -192,7 +192,7 @@ impl Run<'_> {
             })
             .await?;
         let version = written.version.map(|version| version.to_string());
-        for remark in &written.remarks {
+        for remark in written.remarks.iter().chain(&rescue.remark()) {
             self.ci.warning(remark, None);
         }
         if !overruled.is_empty() {

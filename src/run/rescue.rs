@@ -9,7 +9,7 @@ use crate::document::Document;
 use crate::error::{Failure, Kind};
 use crate::reference::{Pin, Reference};
 use crate::secret::{Key, Secret};
-use crate::store::{History, Ids, Known, Overtaken, STALE, Snapshot};
+use crate::store::{History, Ids, Known, Overtaken, STALE, Snapshot, Version};
 
 impl Run<'_> {
     /// Masks what others wrote that ours was written over: a value of theirs may be in no version that counts.
@@ -56,11 +56,13 @@ pub(super) struct Rescue<'a> {
     put_back: Members,
     /// The older versions that were looked at, by id.
     older: HashMap<String, Members>,
+    /// Names under which somebody else's version held an earlier value, and that version.
+    outdated: BTreeMap<String, Version>,
 }
 
 impl<'a> Rescue<'a> {
     pub(super) fn new(config: &'a Config, which: &'a Reference) -> Self {
-        Self { config, which, put_back: HashMap::new(), older: HashMap::new() }
+        Self { config, which, put_back: HashMap::new(), older: HashMap::new(), outdated: BTreeMap::new() }
     }
 
     /// Puts back into `document` what others had added or changed in versions that ours was written over. Of several that
@@ -83,6 +85,7 @@ impl<'a> Rescue<'a> {
             }
             let base = members(&secret_side::document(self.config, self.which, base.as_ref())?);
             let pinned = Reference { pin: Pin::Version(theirs.version.0.clone()), ..self.which.clone() };
+            let version = &theirs.version;
             let theirs = secret_side::document(self.config, &pinned, Some(theirs))?;
             for (name, value) in theirs.members() {
                 if base.get(&name) == Some(&value) {
@@ -92,7 +95,10 @@ impl<'a> Rescue<'a> {
                 // change back.
                 if let Some(was) = base.get(&name) {
                     match self.is_older(&name, &value, was, before, history) {
-                        Some(true) => continue,
+                        Some(true) => {
+                            self.outdated.entry(name).or_insert_with(|| version.clone());
+                            continue;
+                        }
                         Some(false) => {}
                         None => {
                             history.want(before.iter().flatten());
@@ -128,6 +134,19 @@ impl<'a> Rescue<'a> {
             }
         }
         Ok(Some(done))
+    }
+
+    /// What the user has to know: a value that another run had not changed cannot be told from one that it changed back.
+    pub(super) fn remark(&self) -> Option<String> {
+        let names: Vec<String> = self
+            .outdated
+            .iter()
+            .map(|(name, version)| format!("`{}` (version {version})", name.escape_default()))
+            .collect();
+        (!names.is_empty()).then(|| {
+            let names = names.join(", ");
+            format!("another run's version held an earlier value, and the later one stays: {names}; if it was changed back there, change it back again")
+        })
     }
 
     /// Whether the secret held `value` under this name before it held `was`, by the versions before; `None` where more of

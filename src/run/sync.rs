@@ -76,7 +76,7 @@ impl Run<'_> {
                     merge.look(self, now, overtaken, history)
                 })
                 .await?;
-            for remark in &written.remarks {
+            for remark in written.remarks.iter().chain(&merge.rescue.remark()) {
                 self.ci.warning(remark, None);
             }
             let Merge { file, committed, last: Last { plan, document, takes_back }, .. } = merge;

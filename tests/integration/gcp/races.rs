@@ -85,7 +85,8 @@ fn what_a_writer_from_an_older_version_did_not_change_is_no_change_back() {
             set(&cloud.double, "C", &format!("fake-value-{n}"));
         }
         from_the_first_version(&cloud);
-        cloud.push("E=fake-new-e\n").expect(0);
+        let theirs = versions_between + 3;
+        cloud.push("E=fake-new-e\n").expect(0).says(&[&format!("the later one stays: `A` (version {theirs})")]);
         let json = cloud.json();
         let held = ["A", "B", "E"].map(|key| json[key].as_str().unwrap_or_default().to_owned());
         assert_eq!(held, ["fake-new-a", "fake-foreign-b", "fake-new-e"], "{versions_between} versions between");
