@@ -73,6 +73,12 @@ impl Merge<'_> {
         let mut document = secret_side::document(config, self.which, now)?;
         let current = secret_side::variables(&document);
         run.ci.mask(&current);
+        // As the secret shows it: else an array that the file has with white space is not known again as what this run put.
+        for (key, own) in &mut self.own {
+            if let (Some(put), Some(there)) = (&mut own.put, current.get(key)) {
+                document::align_value(put, there);
+            }
+        }
         let own = Own::Yields(&self.own);
         let Some(rescued) = self.rescue.bring_back(&mut document, overtaken, &own, history)? else {
             return Ok(Planned::LookBack);

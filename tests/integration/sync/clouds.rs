@@ -300,6 +300,24 @@ fn what_was_taken_back_is_all_that_this_run_wrote() {
     assert_eq!(cloud.versions(), 4);
 }
 
+/// The secret shows an array without the white space that it has in the file.
+#[test]
+fn a_conflict_over_an_array_is_seen_in_a_race_too() {
+    for (name, call) in [("aws", "PutSecretValue"), ("gcp", "AddSecretVersion"), ("azure", "SetSecret")] {
+        let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":[1111],"OTHER":"fake-other-one"}"#));
+        cloud.edit("K=[1111]", "K='[1111, 2222]'");
+        cloud.edit("fake-other-one", "fake-other-file");
+        let theirs = r#"{"K":[1111,3333],"OTHER":"fake-other-one"}"#;
+        let before = cloud.room.read(".env");
+        let weak = Arc::downgrade(&cloud);
+        cloud.on(call, 1, move || drop(weak.upgrade().map(|cloud| cloud.put(theirs))));
+        let done = cloud.run("sync").github().expect(6);
+        done.output("conflict-keys", r#"["K"]"#).says(&["nothing was changed"]);
+        assert_eq!(cloud.json(), serde_json::from_str::<Value>(theirs).unwrap(), "{name}");
+        assert_eq!(cloud.room.read(".env"), before, "{name}");
+    }
+}
+
 #[test]
 fn a_file_that_somebody_edits_meanwhile_is_merged_again() {
     for cloud in clouds() {
