@@ -172,22 +172,16 @@ fn dotenv_text(bytes: Vec<u8>) -> Result<dotenv::Document, Fault> {
 /// Gives an array of the giving side the white space that it has on the receiving side, where they are one array: members
 /// show `[1,2]` for `[1, 2]`, and that alone is no difference between two sides.
 pub fn align(giver: &mut Variables, receiver: &Variables) {
-    for (key, value) in giver.iter_mut() {
-        if let Some(there) = receiver.get(key) {
-            align_value(value, there);
+    for (key, value) in giver.iter_mut().filter(|(_, value)| value.expose().starts_with('[')) {
+        if let Some(there) = receiver.get(key)
+            && there != value
+            && there.expose().starts_with('[')
+            && raw::is_json(value.expose())
+            && raw::is_json(there.expose())
+            && raw::compact(value.expose()) == raw::compact(there.expose())
+        {
+            *value = there.clone();
         }
-    }
-}
-
-/// As [`align`], of one variable.
-pub fn align_value(value: &mut Secret, there: &Secret) {
-    let are_arrays = value.expose().starts_with('[') && there.expose().starts_with('[') && value != there;
-    if are_arrays
-        && raw::is_json(value.expose())
-        && raw::is_json(there.expose())
-        && raw::compact(value.expose()) == raw::compact(there.expose())
-    {
-        *value = there.clone();
     }
 }
 

@@ -177,18 +177,18 @@ impl Run<'_> {
                 document::align(&mut giver, &receiver);
                 let plan = self.plan(&giver, &receiver, first.is_some().then_some(&mine))?;
                 after = plan::applied(&plan, &giver, &receiver);
-                let payload = secret_side::changed(config, which, snapshot, document, &plan, &giver, rescued.changed)?;
+                let changed = secret_side::changed(config, which, snapshot, document, &plan, &giver, rescued.changed)?;
                 // After a lost race the first plan is what was meant, and only its names may still change.
                 if first.is_none() {
                     mine = plan.touched();
                     at_first = receiver;
                     first = Some(plan.clone());
                 } else {
-                    let changed = plan.touched().into_iter().filter(|key| receiver.get(key) != at_first.get(key));
-                    overruled.extend(changed);
+                    let others = plan.touched().into_iter().filter(|key| receiver.get(key) != at_first.get(key));
+                    overruled.extend(others);
                 }
                 last = plan;
-                Ok(payload.into())
+                Ok(changed.map(|changed| changed.payload).into())
             })
             .await?;
         let version = written.version.map(|version| version.to_string());

@@ -1,6 +1,7 @@
 //! What others wrote that a version of ours was written over (Google and Azure cannot refuse that), brought back in.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use super::Run;
 use super::secret_side::{self, variables};
@@ -26,7 +27,9 @@ impl Run<'_> {
 pub(super) struct Put {
     /// What was there before.
     pub(super) was: Option<Secret>,
-    /// What it put there; `None` removed it.
+    /// The text of the document that held it, in which it has a place and a type.
+    pub(super) from: Rc<Secret>,
+    /// What it put there, as it reads there; `None` removed it.
     pub(super) put: Option<Secret>,
 }
 

@@ -51,24 +51,39 @@ impl Run<'_> {
 
 /// The payload as a document; an absent or empty secret is an empty one.
 pub(super) fn document(config: &Config, which: &Reference, snapshot: Option<&Snapshot>) -> Result<Document, Failure> {
-    let fresh = || Document::empty(config.format.unwrap_or(Format::Json));
-    let Some(snapshot) = snapshot else { return Ok(fresh()) };
+    let Some(snapshot) = snapshot else { return Ok(fresh(config)) };
     if snapshot.payload.form == Form::Base64 {
         let what = format!("the secret `{which}` is binary and no document");
         return Err(Failure::new(Kind::Input, what).help("push to another secret"));
     }
-    match Document::parse(&snapshot.payload.text, &config.separator, config.last_wins) {
+    parse(config, which, &snapshot.payload.text)
+}
+
+/// The text of a payload as a document; without a variable it is an empty one.
+pub(super) fn parse(config: &Config, which: &Reference, text: &Secret) -> Result<Document, Failure> {
+    match Document::parse(text, &config.separator, config.last_wins) {
         Ok(document) => Ok(document),
-        Err(Fault::Empty) => Ok(fresh()),
+        Err(Fault::Empty) => Ok(fresh(config)),
         Err(fault) => Err(Failure::new(Kind::Input, format!("the secret `{which}` is no document: {fault}"))
             .help("push to another secret, or bring this one in order by hand")),
     }
+}
+
+fn fresh(config: &Config) -> Document {
+    Document::empty(config.format.unwrap_or(Format::Json))
 }
 
 /// What of a document takes part: members whose names are none of a variable stay as they are.
 pub(super) fn variables(document: &Document) -> Variables {
     let members = document.members().into_iter();
     members.filter_map(|(name, value)| Some((Key::new(&name)?, value))).collect()
+}
+
+/// The payload that a plan makes.
+pub(super) struct Changed {
+    pub(super) payload: Payload,
+    /// What it reads as: an array has lost its white space where a document of JSON took it.
+    pub(super) reads_as: Variables,
 }
 
 /// The payload after the plan, read back and within the store's limit; `None` where nothing changes. `rescued`: the
@@ -81,7 +96,7 @@ pub(super) fn changed(
     plan: &Plan,
     giver: &Variables,
     rescued: bool,
-) -> Result<Option<Payload>, Failure> {
+) -> Result<Option<Changed>, Failure> {
     if !plan.has_changes() && !rescued {
         return Ok(None);
     }
@@ -117,5 +132,5 @@ pub(super) fn changed(
     }
     let payload = Payload { text, form: snapshot.map_or(Form::Text, |snapshot| snapshot.payload.form) };
     store::check_size(config, which, &payload)?;
-    Ok(Some(payload))
+    Ok(Some(Changed { payload, reads_as: read }))
 }

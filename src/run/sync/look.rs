@@ -1,6 +1,7 @@
 //! One merge at the store: what each look at the secret leads to, until it holds or is given up.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use crate::reference::Reference;
 use crate::run::rescue::{Own, Put, Rescue};
 use crate::run::secret_side;
 use crate::run::{Run, file_side, refused, require};
-use crate::secret::{Key, Variables};
+use crate::secret::{Key, Secret, Variables};
 use crate::store::{self, History, Overtaken, Payload, Planned, Snapshot};
 
 /// How long another run is waited for that has written over ours and will see that it has.
@@ -73,12 +74,6 @@ impl Merge<'_> {
         let mut document = secret_side::document(config, self.which, now)?;
         let current = secret_side::variables(&document);
         run.ci.mask(&current);
-        // As the secret shows it: else an array that the file has with white space is not known again as what this run put.
-        for (key, own) in &mut self.own {
-            if let (Some(put), Some(there)) = (&mut own.put, current.get(key)) {
-                document::align_value(put, there);
-            }
-        }
         let own = Own::Yields(&self.own);
         let Some(rescued) = self.rescue.bring_back(&mut document, overtaken, &own, history)? else {
             return Ok(Planned::LookBack);
@@ -113,13 +108,16 @@ impl Merge<'_> {
         run.ci.mask_document(&text);
         run.reads_back(self.target, &text.print(), &after)?;
         let to_secret = plan.on(Side::Secret);
-        let payload = secret_side::changed(config, self.which, now, document, &to_secret, &self.file, rescued.changed)?;
-        for step in &to_secret.steps {
-            let put = Put { was: secret.get(&step.key).cloned(), put: self.file.get(&step.key).cloned() };
-            self.pending.insert(step.key.clone(), put);
+        let from = to_secret.has_changes().then(|| Rc::new(document.print()));
+        let changed = secret_side::changed(config, self.which, now, document, &to_secret, &self.file, rescued.changed)?;
+        if let (Some(changed), Some(from)) = (&changed, from) {
+            for step in &to_secret.steps {
+                let (was, put) = (secret.get(&step.key).cloned(), changed.reads_as.get(&step.key).cloned());
+                self.pending.insert(step.key.clone(), Put { was, from: Rc::clone(&from), put });
+            }
         }
         self.last = Last { plan, document: Some(text), takes_back: false };
-        Ok(payload.filter(|payload| is_news(payload, now)).into())
+        Ok(changed.map(|changed| changed.payload).filter(|payload| is_news(payload, now)).into())
     }
 
     /// A conflict that nobody decides. Before anything was written, that is the end. Where a version of ours was written
@@ -149,10 +147,18 @@ impl Merge<'_> {
                 .help(fault.help(&self.which.id))
         };
         let there = secret_side::variables(&document);
+        // One for each write, which are few, while the names may be many.
+        let mut before: Vec<(&Rc<Secret>, document::Document)> = Vec::new();
         for (key, own) in &self.own {
             if there.get(key) == own.put.as_ref() && own.put != own.was {
                 match &own.was {
-                    Some(was) => document.set(key, was).map_err(unusable)?,
+                    Some(_) => {
+                        if !before.iter().any(|(text, _)| Rc::ptr_eq(text, &own.from)) {
+                            before.push((&own.from, secret_side::parse(run.config, self.which, &own.from)?));
+                        }
+                        let from = before.iter().find(|(text, _)| Rc::ptr_eq(text, &own.from));
+                        from.map_or(Ok(()), |(_, from)| document.graft(key.as_str(), from)).map_err(unusable)?;
+                    }
                     None => document.remove(key),
                 }
             }
