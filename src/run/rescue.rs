@@ -91,7 +91,15 @@ impl<'a> Rescue<'a> {
             let version = &theirs.version;
             let theirs = secret_side::document(self.config, &pinned, Some(theirs))?;
             for (name, value) in theirs.members() {
-                if base.get(&name) == Some(&value) {
+                // A newer one that changed this name has been looked at.
+                if base.get(&name) == Some(&value) || decided.contains(&name) {
+                    continue;
+                }
+                let here = now.get(&name);
+                let key = Key::new(&name);
+                let stands = key.as_ref().filter(|key| matches!(own, Own::Stands(mine) if mine.contains(*key)));
+                // Both did the same: whatever it was before, nothing is to be done or told.
+                if stands.is_some() && here == Some(&value) {
                     continue;
                 }
                 // That writer may have started from an older version, and what it did not change would look like a
@@ -109,20 +117,15 @@ impl<'a> Rescue<'a> {
                         }
                     }
                 }
-                let here = now.get(&name);
-                let yields = match (Key::new(&name), own) {
-                    (Some(key), Own::Stands(mine)) if mine.contains(&key) => {
-                        if here != Some(&value) {
-                            done.overruled.insert(key);
-                        }
-                        continue;
-                    }
-                    (Some(key), Own::Yields(puts)) => puts.get(&key).is_some_and(|own| own.put.as_ref() == here),
-                    _ => false,
-                };
-                if !decided.insert(name.clone()) {
+                if let Some(key) = stands {
+                    done.overruled.insert(key.clone());
                     continue;
                 }
+                let yields = match (&key, own) {
+                    (Some(key), Own::Yields(puts)) => puts.get(key).is_some_and(|own| own.put.as_ref() == here),
+                    _ => false,
+                };
+                decided.insert(name.clone());
                 let was_put_back = here.is_some() && here == self.put_back.get(&name);
                 let untouched = here == base.get(&name) || was_put_back || yields;
                 if untouched && here != Some(&value) {
@@ -153,17 +156,18 @@ impl<'a> Rescue<'a> {
     }
 
     /// Whether the secret held `value` under this name before it held `was`, by the versions before; `None` where more of
-    /// them have to be read. While many write at once a value may come and go, so that only its first appearance counts:
-    /// it is looked for until so many versions agree that none of this moment can be older.
+    /// them have to be read. Nobody of this moment started from a version before the last [`STALE`] ones: a value that none
+    /// of them held is new. While many write at once a value may come and go, so that only its first appearance counts: it
+    /// is looked for until so many versions agree that none of this moment can be older.
     fn is_older(&mut self, name: &str, value: &Secret, was: &Secret, before: &Ids, history: &History) -> Option<bool> {
         let (mut value_at, mut was_at) = (None, None);
-        let (mut last, mut agree, mut gone) = (None, 0, 0);
+        let (mut last, mut looked_at, mut agree, mut gone) = (None, 0, 0, 0);
         for (at, version) in before.iter().enumerate().flat_map(|(at, group)| group.iter().map(move |id| (at, id))) {
             match history.of(version) {
                 Known::Unread => return None,
                 Known::Gone => gone += 1,
                 Known::Held(snapshot) => {
-                    gone = 0;
+                    (gone, looked_at) = (0, looked_at + 1);
                     let held = self.members_of(snapshot).get(name).cloned();
                     if held.as_ref() == Some(value) {
                         value_at = Some(at);
@@ -175,7 +179,8 @@ impl<'a> Rescue<'a> {
                     last = Some(held);
                 }
             }
-            if agree >= STALE || gone >= STALE {
+            let is_new = value_at.is_none() && looked_at >= STALE;
+            if is_new || agree >= STALE || gone >= STALE {
                 break;
             }
         }

@@ -153,6 +153,37 @@ fn only_a_race_for_what_was_there_is_looked_back_for_and_not_over_the_whole_past
     assert_eq!(cloud.json()["B"], "fake-foreign-b");
 }
 
+/// A version number or a time of the last deployment, say.
+#[test]
+fn a_variable_that_every_version_changed_is_not_looked_back_for_any_farther() {
+    let cloud = Cloud::with(&[APP]);
+    for n in 0..600 {
+        set(&cloud.double, "C", &format!("fake-value-{n}"));
+    }
+    cloud.double.on(ADD, 1, |double| set(double, "C", "fake-foreign-c"));
+    cloud.push("E=fake-new-e\n").expect(0);
+    let reads = cloud.double.count(ACCESS);
+    assert!((250..=260).contains(&reads), "{reads} reads");
+    assert_eq!(cloud.json()["C"], "fake-foreign-c");
+}
+
+#[test]
+fn where_another_run_pushes_the_same_nothing_is_looked_back_for() {
+    let cloud = Cloud::with(&[APP]);
+    for n in 0..10 {
+        set(&cloud.double, "C", &format!("fake-value-{n}"));
+    }
+    cloud.double.on(ADD, 1, |double| set(double, "A", "fake-new-a"));
+    let done = cloud.push("A=fake-new-a\n").expect(0);
+    assert!(!done.text().contains("somebody else changed"), "{}", done.text());
+    assert_eq!(
+        cloud.double.calls(),
+        [ACCESS, ADD, ACCESS, ACCESS],
+        "the read, the write, their version, and the newest"
+    );
+    assert_eq!(cloud.json()["A"], "fake-new-a");
+}
+
 #[test]
 fn what_a_foreign_version_lacks_is_no_removal() {
     let cloud = Cloud::with(&[APP]);
