@@ -1,8 +1,8 @@
 //! Azure Key Vault: no condition of any kind on a write, so a write is one over what others wrote meanwhile, found by the
 //! ids of the versions before and after, and mended by the loop in [`super::update`].
 //!
-//! Times have a grain of one second and a list has no order, so only the ids tell what is new; of two older values, and for
-//! nothing else, the times tell which came first
+//! Times have a grain of one second and a list has no order, so only the ids tell what is new; what another writer may have
+//! started from, and which of two older values came first, is all that the times tell
 //! ([SET](https://learn.microsoft.com/rest/api/keyvault/secrets/set-secret/set-secret) knows no `If-Match`). A version that
 //! is disabled, expired or not yet valid is an error of [`Kind::NotFound`], like the missing secret that it stands for.
 
@@ -194,7 +194,9 @@ impl Store for Azure {
             None => (Vec::new(), Ids::default()),
             Some(before) => {
                 let after = vault.versions(&name).await.map_err(|trouble| unseen(trouble.failure(), which, &ours))?;
-                (overtaken(before, &after, expected, &ours), older(before, expected))
+                let overtook = overtaken(before, &after, expected, &ours);
+                let older = older(before, expected, &after, &overtook);
+                (overtook, older)
             }
         };
         Ok(Commit::Done { version: Version(ours), overtook, before, remark: None })

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use azure_core::time::OffsetDateTime;
+
 use super::vault::Versions;
 use crate::store::{Ids, Version};
 
@@ -16,16 +18,24 @@ pub(super) fn overtaken(before: &Versions, after: &Versions, expected: Option<&s
 }
 
 /// The versions before the one that was read, the newest first; those of one second together, because times have that
-/// grain. As far back as another writer of this moment may have read, and what counted then.
-pub(super) fn older(before: &Versions, expected: Option<&str>) -> Ids {
-    let Some(read) = expected.and_then(|id| before.get(id).copied().flatten()) else { return Ids::default() };
+/// grain. As far back as the writer of the first of `theirs` may have read, and what counted then.
+pub(super) fn older(before: &Versions, expected: Option<&str>, after: &Versions, theirs: &[Version]) -> Ids {
+    let created =
+        |versions: &Versions, id: &str| versions.get(id).copied().flatten().map(OffsetDateTime::unix_timestamp);
+    let Some((expected, read)) = expected.and_then(|id| Some((id, created(before, id)?))) else {
+        return Ids::default();
+    };
+    let written = theirs.iter().map(|id| created(after, &id.0)).min().flatten().unwrap_or(read);
+    let since = written - STALE.as_secs().cast_signed();
+    if read < since {
+        return Ids::default();
+    }
     let mut seconds: BTreeMap<i64, Vec<Version>> = BTreeMap::new();
-    for (id, created) in before {
-        if let (Some(created), false) = (created, Some(id.as_str()) == expected) {
-            seconds.entry(created.unix_timestamp()).or_default().push(Version(id.clone()));
+    for id in before.keys().filter(|id| *id != expected) {
+        if let Some(second) = created(before, id) {
+            seconds.entry(second).or_default().push(Version(id.clone()));
         }
     }
-    let since = read.unix_timestamp() - STALE.as_secs().cast_signed();
     let first = seconds.range(..=since).next_back().map_or(since, |(second, _)| *second);
     seconds.split_off(&first).into_values().rev().collect()
 }
@@ -33,7 +43,6 @@ pub(super) fn older(before: &Versions, expected: Option<&str>) -> Ids {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use azure_core::time::OffsetDateTime;
 
     #[test]
     fn what_others_wrote_is_told_by_ids_alone() {
@@ -58,33 +67,47 @@ mod tests {
 
     #[test]
     fn older_versions_are_the_newest_first_and_end_with_what_counted_when_the_moment_began() {
-        type Row<'a> = (&'a [(&'a str, Option<i64>)], Option<&'a str>, &'a [&'a [&'a str]]);
-        let rows: [Row<'_>; 7] = [
-            // listed with their seconds, the one that was read, older ones
-            (&[("v", Some(5000))], Some("v"), &[]),
-            (&[("a", Some(4990)), ("b", Some(4995)), ("v", Some(5000))], Some("v"), &[&["b"], &["a"]]),
+        type Row<'a> = (&'a [(&'a str, Option<i64>)], Option<&'a str>, Option<i64>, &'a [&'a [&'a str]]);
+        let rows: [Row<'_>; 11] = [
+            // listed with their seconds, the one that was read, when the other one wrote, older ones
+            (&[("v", Some(5000))], Some("v"), Some(5000), &[]),
+            (&[("a", Some(4990)), ("b", Some(4995)), ("v", Some(5000))], Some("v"), Some(5001), &[&["b"], &["a"]]),
             (
                 &[("a", Some(5000)), ("b", Some(4990)), ("c", Some(4990)), ("v", Some(5000))],
                 Some("v"),
+                Some(5000),
                 &[&["a"], &["b", "c"]],
             ),
             // Ten minutes are 600 seconds.
             (
                 &[("a", Some(4000)), ("b", Some(4100)), ("c", Some(4401)), ("v", Some(5000))],
                 Some("v"),
+                Some(5000),
                 &[&["c"], &["b"]],
             ),
-            (&[("a", Some(4399)), ("b", Some(4400)), ("v", Some(5000))], Some("v"), &[&["b"]]),
+            (&[("a", Some(4399)), ("b", Some(4400)), ("v", Some(5000))], Some("v"), Some(5000), &[&["b"]]),
+            // Whoever wrote so much later can have read nothing but the version that was read here.
+            (&[("a", Some(4399)), ("v", Some(5000))], Some("v"), Some(5600), &[&["a"]]),
+            (&[("a", Some(4399)), ("v", Some(5000))], Some("v"), Some(5601), &[]),
+            // The list does not say when.
+            (&[("a", Some(4399)), ("b", Some(4500)), ("v", Some(5000))], Some("v"), None, &[&["b"], &["a"]]),
             // Without a time nothing is known of the order, and without a version there was no secret.
-            (&[("a", None), ("b", Some(4999)), ("v", Some(5000))], Some("v"), &[&["b"]]),
-            (&[("a", Some(1)), ("v", None)], None, &[]),
+            (&[("a", None), ("b", Some(4999)), ("v", Some(5000))], Some("v"), Some(5000), &[&["b"]]),
+            (&[("a", Some(4999)), ("v", None)], Some("v"), Some(5000), &[]),
+            (&[("a", Some(1)), ("v", None)], None, Some(5000), &[]),
         ];
-        for (listed, expected, wanted) in rows {
+        for (listed, expected, written, wanted) in rows {
             let at = |second: i64| OffsetDateTime::from_unix_timestamp(second).unwrap();
             let before = listed.iter().map(|(id, second)| ((*id).to_owned(), second.map(at))).collect();
-            let found: Vec<Vec<String>> =
-                older(&before, expected).iter().map(|group| group.iter().map(ToString::to_string).collect()).collect();
-            assert_eq!(found, wanted, "{listed:?}");
+            let after = [("first".to_owned(), written.map(at)), ("second".to_owned(), Some(at(9000)))].into();
+            let theirs = ["second", "first"].map(|id| Version(id.to_owned()));
+            // Of the two the earlier one counts.
+            let theirs = if written.is_some() { &theirs[..] } else { &theirs[1..] };
+            let found: Vec<Vec<String>> = older(&before, expected, &after, theirs)
+                .iter()
+                .map(|group| group.iter().map(ToString::to_string).collect())
+                .collect();
+            assert_eq!(found, wanted, "{listed:?} {written:?}");
         }
     }
 }

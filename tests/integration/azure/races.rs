@@ -65,6 +65,20 @@ fn what_a_writer_from_an_older_version_did_not_change_is_no_change_back() {
 }
 
 #[test]
+fn what_is_changed_back_long_after_it_was_changed_is_a_change_and_nothing_older_is_read() {
+    let cloud = holding(ONE, true);
+    cloud.double.freeze_clock(Some(1_800_000_001));
+    cloud.seed(r#"{"A":"fake-one-new","B":"fake-two-old"}"#);
+    // An hour later nobody is left who could have read the first version.
+    cloud.double.freeze_clock(Some(1_800_003_600));
+    meanwhile(&cloud, ("SetSecret", 1), ONE);
+    cloud.push("E=fake-e\n").expect(0);
+    assert_eq!(cloud.json(), json!({"A": "fake-one-old", "B": "fake-two-old", "E": "fake-e"}));
+    let reads = cloud.double.count("GetSecret");
+    assert_eq!(reads, 6, "two before each of the two writes, theirs, and which of the two counts");
+}
+
+#[test]
 fn a_foreign_key_is_not_deleted_with_ours() {
     each(moments(), |(moment, frozen)| {
         let cloud = holding(ONE, frozen);
