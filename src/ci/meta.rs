@@ -13,6 +13,8 @@ pub struct Meta {
     /// Whether somebody wants these outputs as a file.
     pub(super) report: bool,
     pub(super) versions: Vec<String>,
+    /// Empty where there is none.
+    pub(super) env_file: String,
     /// In the order of the contract (README, "Outputs").
     pub(super) outputs: [(&'static str, String); 10],
 }
@@ -25,6 +27,7 @@ impl Meta {
     pub fn new(plan: &Plan, versions: Vec<String>, env_file: Option<String>, check: bool, config: &Config) -> Self {
         let keys = |change| names(plan.with(change));
         let differs = plan.has_changes();
+        let env_file = env_file.unwrap_or_default();
         Self {
             report: config.outputs_file.is_some(),
             outputs: [
@@ -37,9 +40,10 @@ impl Meta {
                 ("conflict-keys", keys(Change::Conflict)),
                 ("all-keys", names(plan.steps.iter().map(|step| &step.key))),
                 (VERSION, versions.join("\n")),
-                ("env-file", env_file.unwrap_or_default()),
+                ("env-file", env_file.clone()),
             ],
             versions,
+            env_file,
         }
     }
 
@@ -54,10 +58,6 @@ impl Meta {
             format!("ENVSYNC_{upper}={}\n", clean(value))
         };
         self.outputs.iter().map(line).collect()
-    }
-
-    pub(super) fn env_file(&self) -> &str {
-        self.outputs.last().map_or("", |(_, file)| file)
     }
 }
 

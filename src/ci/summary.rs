@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::meta::is_written;
-use super::text::{code, markdown, prose};
+use super::text::{code, markdown, prose, shortened};
 use super::{Meta, plain};
 use crate::config::{Config, Mode};
 use crate::error::{Failure, Kind, Problem};
@@ -15,6 +15,8 @@ use crate::secret::Key;
 const BYTES: usize = 1_000_000;
 /// A table of more rows than this is folded.
 const ROWS: usize = 100;
+/// What was changed although a run failed is told in so many UTF-16 units: it may name thousands of secrets.
+const CHANGED: usize = 50_000;
 
 /// What the page of a run shows that came to its end.
 pub struct Summary<'a> {
@@ -89,7 +91,7 @@ impl Summary<'_> {
         {
             secrets.push_str(&format!(" (version {})", code(version)));
         }
-        let file = (!self.meta.env_file().is_empty()).then(|| code(self.meta.env_file()));
+        let file = Some(&self.meta.env_file).filter(|file| !file.is_empty()).map(|file| code(file));
         match self.config.mode {
             Mode::Pull => {
                 let steps = [(self.config.outputs, "step outputs"), (self.config.export_env, "the environment")];
@@ -120,8 +122,8 @@ impl Summary<'_> {
 pub(super) fn of_failure(changed: &str, failure: &Failure) -> String {
     let mut first = changed.chars();
     let upper: String = first.next().into_iter().flat_map(char::to_uppercase).collect();
-    let mut page =
-        format!("### envsync failed: {}\n\n{}.\n", word(failure.kind), prose(&format!("{upper}{}", first.as_str())));
+    let changed = prose(&shortened(&format!("{upper}{}", first.as_str()), CHANGED));
+    let mut page = format!("### envsync failed: {}\n\n{changed}.\n", word(failure.kind));
     for (number, Problem { what, help }) in failure.problems.iter().enumerate() {
         let mut entry = format!("\n- {}\n", prose(what));
         if let Some(help) = help {
@@ -293,5 +295,13 @@ mod tests {
         let problems = (0..9000).map(|_| Problem::new("x".repeat(1000), "y")).collect();
         let page = of_failure("nothing was changed", &Failure { kind: Kind::Input, problems });
         assert!(page.len() < 1_000_100 && page.contains("\n… and 8"), "{}", page.len());
+        let many: Vec<String> = (0..100_000).map(|n| format!("`prod/app/NAME_{n}`")).collect();
+        let failure = Failure { kind: Kind::Partial, problems: vec![Problem::new("it failed", "run it again")] };
+        let page = of_failure(&format!("100000 secrets were written: {}", many.join(", ")), &failure);
+        assert!(
+            page.len() < 1_000_000 && page.ends_with("….\n\n- it failed\n\n  help: run it again\n\n"),
+            "{}",
+            page.len()
+        );
     }
 }
