@@ -79,8 +79,12 @@ impl Run<'_> {
             for remark in written.remarks.iter().chain(&merge.rescue.remark()) {
                 self.ci.warning(remark, None);
             }
-            let Merge { file, committed, last: Last { plan, document, takes_back }, .. } = merge;
-            let versions: Vec<String> = written.version.iter().map(ToString::to_string).collect();
+            let mut version = written.version;
+            if merge.last.takes_back && written.changed {
+                version = merge.watch(self).await?.or(version);
+            }
+            let Merge { file, committed, last: Last { plan, document, takes_back, .. }, .. } = merge;
+            let versions: Vec<String> = version.iter().map(ToString::to_string).collect();
             let mut outcome = Outcome { versions, ..Outcome::default() };
             if plan.count(Change::Conflict) > 0 {
                 // What was written before the file was found to be another one stands.

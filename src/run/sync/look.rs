@@ -16,10 +16,16 @@ use crate::run::rescue::{Own, Put, Rescue};
 use crate::run::secret_side;
 use crate::run::{Run, file_side, refused, require};
 use crate::secret::{Key, Secret, Variables};
-use crate::store::{self, History, Overtaken, Payload, Planned, Snapshot};
+use crate::store::{self, History, Overtaken, Payload, Planned, Snapshot, Version};
 
 /// How long another run is waited for that has written over ours and will see that it has.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long what was taken back is looked after: about as long as a third run takes that is repairing its own write.
+const WATCH: Duration = Duration::from_secs(2);
+/// The pause between two looks at it.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often it is taken back again, so that two runs that hold each other to be the earlier one come to an end.
+const AGAIN: usize = 3;
 
 /// One file and one secret, being merged, in one go at the store.
 pub(super) struct Merge<'a> {
@@ -49,6 +55,8 @@ pub(super) struct Last {
     pub(super) document: Option<Document>,
     /// Whether this run takes back what it wrote.
     pub(super) takes_back: bool,
+    /// The text of the secret without what was taken back.
+    left: Option<Secret>,
 }
 
 impl Merge<'_> {
@@ -116,7 +124,7 @@ impl Merge<'_> {
                 self.pending.insert(step.key.clone(), Put { was, from: Rc::clone(&from), put });
             }
         }
-        self.last = Last { plan, document: Some(text), takes_back: false };
+        self.last = Last { plan, document: Some(text), ..Last::default() };
         Ok(changed.map(|changed| changed.payload).filter(|payload| is_news(payload, now)).into())
     }
 
@@ -142,10 +150,6 @@ impl Merge<'_> {
             }
         }
         self.last.takes_back = true;
-        let unusable = |fault: document::Fault| {
-            Failure::new(Kind::Partial, format!("couldn't take back what was written into `{}`: {fault}", self.which))
-                .help(fault.help(&self.which.id))
-        };
         let there = secret_side::variables(&document);
         // One for each write, which are few, while the names may be many.
         let mut before: Vec<(&Rc<Secret>, document::Document)> = Vec::new();
@@ -157,7 +161,8 @@ impl Merge<'_> {
                             before.push((&own.from, secret_side::parse(run.config, self.which, &own.from)?));
                         }
                         let from = before.iter().find(|(text, _)| Rc::ptr_eq(text, &own.from));
-                        from.map_or(Ok(()), |(_, from)| document.graft(key.as_str(), from)).map_err(unusable)?;
+                        from.map_or(Ok(()), |(_, from)| document.graft(key.as_str(), from))
+                            .map_err(|fault| self.unusable(&fault))?;
                     }
                     None => document.remove(key),
                 }
@@ -165,7 +170,72 @@ impl Merge<'_> {
         }
         let form = now.map_or(store::Form::Text, |now| now.payload.form);
         let payload = Payload { text: document.print(), form };
+        self.last.left = Some(payload.text.clone());
         Ok(Some(payload).filter(|payload| is_news(payload, now)).into())
+    }
+
+    /// Looks after what was taken back: a third run that had written over it, and knows nothing of a conflict, may bring
+    /// it back in with a repair of its own. Gives the version that counts then.
+    pub(super) async fn watch(&self, run: &mut Run<'_>) -> Result<Option<Version>, Failure> {
+        let (until, mut again, mut version) = (run.deadline.min(Instant::now() + WATCH), 0, None);
+        while again < AGAIN && Instant::now() + LOOK < until {
+            tokio::time::sleep(LOOK).await;
+            let mut rescue = Rescue::new(run.config, self.which);
+            let (store, deadline, effects) = (run.store, run.deadline, run.effects);
+            let looked = store::update(store, self.which, deadline, effects, None, |now, overtaken, history| {
+                self.keep_out(run, &mut rescue, now, overtaken, history)
+            });
+            match looked.await {
+                Ok(written) => {
+                    again += usize::from(written.changed);
+                    version = written.version;
+                }
+                Err(failure) if failure.kind == Kind::Partial => return Err(failure),
+                // It was taken back all the same.
+                Err(_) => break,
+            }
+        }
+        Ok(version)
+    }
+
+    /// The secret without what this run took back.
+    fn keep_out(
+        &self,
+        run: &mut Run<'_>,
+        rescue: &mut Rescue<'_>,
+        now: Option<&Snapshot>,
+        overtaken: &[Overtaken],
+        history: &mut History,
+    ) -> Result<Planned, Failure> {
+        let (Some(now), Some(left)) = (now, &self.last.left) else { return Ok(Planned::Keep) };
+        run.mask_overtaken(self.which, overtaken);
+        let mut document = secret_side::document(run.config, self.which, Some(now))?;
+        run.ci.mask(&secret_side::variables(&document));
+        let none = BTreeMap::new();
+        let Some(rescued) = rescue.bring_back(&mut document, overtaken, &Own::Yields(&none), history)? else {
+            return Ok(Planned::LookBack);
+        };
+        let left = secret_side::parse(run.config, self.which, left)?;
+        let (there, then) = (secret_side::variables(&document), secret_side::variables(&left));
+        let is_back = |key: &Key, own: &Put| there.get(key) == own.put.as_ref() && there.get(key) != then.get(key);
+        let back: Vec<&Key> = self.own.iter().filter(|(key, own)| is_back(key, own)).map(|(key, _)| key).collect();
+        if back.is_empty() && !rescued.changed {
+            return Ok(Planned::Keep);
+        }
+        for key in back {
+            if then.contains_key(key) {
+                document.graft(key.as_str(), &left).map_err(|fault| self.unusable(&fault))?;
+            } else {
+                document.remove(key);
+            }
+        }
+        let payload = Payload { text: document.print(), form: now.payload.form };
+        Ok(Some(payload).filter(|payload| is_news(payload, Some(now))).into())
+    }
+
+    fn unusable(&self, fault: &document::Fault) -> Failure {
+        Failure::new(Kind::Partial, format!("couldn't take back what was written into `{}`: {fault}", self.which))
+            .help(fault.help(&self.which.id))
     }
 }
 

@@ -2,6 +2,7 @@
 //! and the file.
 
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -324,6 +325,40 @@ fn a_conflict_over_an_array_is_seen_in_a_race_too() {
         let done = cloud.run("sync").github().expect(6);
         done.output("conflict-keys", r#"["K"]"#).says(&["nothing was changed"]);
         assert_eq!(cloud.json(), serde_json::from_str::<Value>(theirs).unwrap(), "{name}");
+        assert_eq!(cloud.room.read(".env"), before, "{name}");
+    }
+}
+
+/// A third run that had written over both has seen nothing of the conflict, and repairs its own write.
+#[test]
+fn what_was_taken_back_and_comes_back_is_taken_back_again() {
+    for name in ["gcp", "azure"] {
+        let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#));
+        cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
+        let before = cloud.room.read(".env");
+        in_the_gap(&cloud, r#"{"K":"fake-value-theirs"}"#);
+        // The write, and the one that takes it back.
+        let (write, read) =
+            if name == "azure" { ("SetSecret", "GetSecret") } else { ("AddSecretVersion", "AccessSecretVersion") };
+        let taken_back = Arc::new(AtomicUsize::new(0));
+        let weak = Arc::downgrade(&cloud);
+        cloud.on(read, When::Always, {
+            let (weak, looks) = (weak.clone(), Arc::clone(&taken_back));
+            move || {
+                let Some(cloud) = weak.upgrade() else { return };
+                let writes = cloud.calls().iter().filter(|call| *call == write).count();
+                if writes == 2 && looks.fetch_add(1, Ordering::SeqCst) == 1 {
+                    cloud.put(r#"{"K":"fake-value-file","MINE":"fake-mine","THIRD":"fake-third"}"#);
+                }
+            }
+        });
+        let done = cloud.run("sync").expect(6);
+        done.says(&[
+            "nothing was changed in the end",
+            "taken back",
+            "`K` (changed in the file, changed in the secret)",
+        ]);
+        assert_eq!(cloud.json(), json!({"K": "fake-value-theirs", "THIRD": "fake-third"}), "{name}");
         assert_eq!(cloud.room.read(".env"), before, "{name}");
     }
 }
