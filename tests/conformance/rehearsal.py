@@ -24,7 +24,10 @@ def test_the_workflow_hands_over_what_a_cloud_needs(cloud):
     may = {f"LIVE_{name}" for name in re.findall(r'site\["(\w+)"\]', script)}
     handed = set(re.findall(r"(LIVE_\w+): \$\{\{ vars\.\1 \}\}", workflow))
     assert set(live.NEEDED[cloud]) <= may & handed
+    assert {name for name in handed if name.startswith(f"LIVE_{cloud.upper()}_")} <= may
     # Endpoints are for rehearsals only: no variable may lead a token elsewhere.
+    elsewhere = {name for name in re.findall(r"LIVE_\w+", workflow) if re.search("ENDPOINT|AUTHORITY|CA_FILE|HURRIED", name)}
+    assert not elsewhere
 
 
 def test_what_is_missing_is_said(cloud, tmp_path):
