@@ -265,7 +265,7 @@ fn the_workflows_to_paste_use_inputs_that_exist() {
             if word.starts_with("```") || word.starts_with("- ") {
                 (ours, depth) = (false, None);
             }
-            if word.contains("uses: ./") {
+            if word.contains("uses: YOUR-ORG/envsync@") {
                 ours = true;
             } else if ours && word == "with:" {
                 depth = Some(indent + 2);
