@@ -69,7 +69,7 @@ inputs! {
     on_collision "error" plain "Two entries, members or secrets of a pattern that yield one name: `error`, or `last` for the last one."
     create "true" plain "`push` and `sync`: create a secret that does not exist."
     recover_deleted "false" plain "`push` and `sync`: recover a secret that is scheduled for deletion."
-    concurrency "safe" plain "`safe`: no update of another writer is lost. `none`: one plain write, where the permissions for the safe way are not given."
+    concurrency "safe" plain "`safe`: what others write at the same time is kept, as far as the store allows. `none`: one plain write, where the permissions for the safe way are not given."
     fail_on_drift "true" plain "`check`: end with exit code 6 on any difference."
     outputs "false" plain "`pull`: every variable becomes a masked step output (GitHub)."
     export_env "false" plain "`pull`: every variable reaches the environment of later steps (GitHub)."

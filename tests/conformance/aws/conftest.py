@@ -8,7 +8,7 @@ import botocore.config
 import pytest
 
 # Before they are imported, so that a failed assertion in them shows what it compared.
-pytest.register_assert_rewrite("everywhere", "rehearsal", "scenarios", "store")
+pytest.register_assert_rewrite("everywhere", "live_table", "rehearsal", "scenarios", "store")
 
 import doubles
 import live

@@ -6,7 +6,7 @@ import types
 import pytest
 
 # Before they are imported, so that a failed assertion in them shows what it compared.
-pytest.register_assert_rewrite("everywhere", "rehearsal", "scenarios", "store")
+pytest.register_assert_rewrite("everywhere", "live_table", "rehearsal", "scenarios", "store")
 
 import google.auth.credentials
 from google.auth import identity_pool

@@ -1,0 +1,29 @@
+"""The table of all clouds on a live store: a cloud's `test_live.py` takes all of it, and adds what only that cloud has."""
+
+import os
+
+import pytest
+
+import live
+from everywhere import (  # noqa: F401: pytest runs what is imported
+    test_120_secrets_by_a_pattern_on_more_than_one_page,
+    test_8_processes_create_one_secret_at_once_and_nothing_is_lost,
+    test_both_ways_again_and_again,
+    test_many_processes_write_one_secret_at_once_and_nothing_is_lost,
+    test_pattern,
+    test_scenario,
+    test_the_version_output_is_the_one_that_is_current,
+)
+from live_store import connect
+
+
+@pytest.fixture(scope="module")
+def store(request):
+    return connect(live.Site(os.environ)) if live.ON else request.getfixturevalue("rehearsed").store
+
+
+def test_the_binary_logs_in_by_the_jobs_identity(store, workspace):
+    name = store.make()
+    store.seed(name, '{"A":"fake-one"}')
+    run = workspace.run(store, "pull", name)
+    assert run.code == 0 and "auth: OIDC from GitHub" in run.output, run.output
