@@ -8,7 +8,7 @@ mod history;
 pub mod local;
 mod update;
 
-pub use history::{History, Ids, Known, STALE};
+pub use history::{History, Ids, Known, Place, STALE};
 pub use update::{Overtaken, Planned, Written, update};
 
 use std::collections::HashSet;
@@ -87,10 +87,8 @@ pub enum Commit {
     Done {
         /// Its id.
         version: Version,
-        /// Versions that others wrote since `expected`, and that ours may now hide.
-        overtook: Vec<Version>,
-        /// Where there are such: the versions before `expected`, as far as a writer of this moment may have read them.
-        before: Ids,
+        /// What ours was written over.
+        race: Option<Race>,
         /// Something that the user has to know.
         remark: Option<String>,
     },
@@ -98,6 +96,17 @@ pub enum Commit {
     Conflict,
     /// A dry run: everything was looked at that a write looks at, and nothing was written.
     Rehearsed,
+}
+
+/// A write over what others had written since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Race {
+    /// Versions that others wrote since the one that was expected, and that ours may now hide; one at least.
+    pub overtook: Vec<(Version, Place)>,
+    /// Where ours stands among them.
+    pub ours: Place,
+    /// The versions before the one that was expected, as far as a writer of this moment may have read them.
+    pub before: Ids,
 }
 
 /// A secret that a pattern matches.
@@ -121,6 +130,12 @@ pub trait Store {
     /// Writes a new version, but only while `expected` is still the current one; `None` means that there must be none.
     async fn commit(&self, which: &Reference, expected: Option<&Version>, payload: &Payload)
     -> Result<Commit, Failure>;
+
+    /// The versions between two others, the newest first, as far as a write that was made over them may still be mended.
+    /// None where a store refuses such a write.
+    async fn between(&self, _which: &Reference, _older: &Version, _newer: &Version) -> Result<Vec<Version>, Failure> {
+        Ok(Vec::new())
+    }
 
     /// The secrets that `which`, a reference with a `*`, matches now, by name; none of them twice.
     async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure>;

@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::error::{Failure, Kind};
 use crate::reference::{Pin, Reference};
 use crate::secret::{Key, Secret};
-use crate::store::{History, Ids, Known, Overtaken, STALE, Snapshot, Version};
+use crate::store::{History, Ids, Known, Overtaken, Place, STALE, Snapshot, Version};
 
 impl Run<'_> {
     /// Masks what others wrote that ours was written over: a value of theirs may be in no version that counts.
@@ -31,6 +31,8 @@ pub(super) struct Put {
     pub(super) from: Rc<Secret>,
     /// What it put there, as it reads there; `None` removed it.
     pub(super) put: Option<Secret>,
+    /// Where the version stands that first held it; `None` while it is about to be written.
+    pub(super) place: Option<Place>,
 }
 
 /// What becomes of the names that this run means to change, where others changed them too.
@@ -42,11 +44,16 @@ pub(super) enum Own<'a> {
 }
 
 /// What [`Rescue::bring_back`] did.
+#[derive(Default)]
 pub(super) struct Rescued {
     /// Whether there was anything to put back.
     pub(super) changed: bool,
     /// Names of this run that others changed, and that stay as this run has them.
     pub(super) overruled: BTreeSet<Key>,
+    /// Names of this run that others put something else under, and where the first of them stands.
+    pub(super) rivals: BTreeMap<Key, Place>,
+    /// Names under which what others wrote took the place of what this run had written, and which version that is from.
+    pub(super) yielded: Vec<(String, Version)>,
 }
 
 type Members = HashMap<String, Secret>;
@@ -57,6 +64,8 @@ pub(super) struct Rescue<'a> {
     which: &'a Reference,
     /// What this run itself put back.
     put_back: Members,
+    /// What of others has had its place in the secret already, whatever came of it.
+    handed_over: HashSet<(String, String)>,
     /// The older versions that were looked at, by id.
     older: HashMap<String, Members>,
     /// Names under which somebody else's version held an earlier value, and that version.
@@ -65,7 +74,14 @@ pub(super) struct Rescue<'a> {
 
 impl<'a> Rescue<'a> {
     pub(super) fn new(config: &'a Config, which: &'a Reference) -> Self {
-        Self { config, which, put_back: HashMap::new(), older: HashMap::new(), outdated: BTreeMap::new() }
+        let (put_back, older, outdated) = (HashMap::new(), HashMap::new(), BTreeMap::new());
+        Self { config, which, put_back, handed_over: HashSet::new(), older, outdated }
+    }
+
+    /// What [`Rescued::yielded`] told was written: it is not brought back a second time, because whoever wrote it may have
+    /// taken it back since.
+    pub(super) fn hand_over(&mut self, yielded: Vec<(String, Version)>) {
+        self.handed_over.extend(yielded.into_iter().map(|(name, version)| (name, version.0)));
     }
 
     /// Puts back into `document` what others had added or changed in versions that ours was written over. Of several that
@@ -80,23 +96,25 @@ impl<'a> Rescue<'a> {
     ) -> Result<Option<Rescued>, Failure> {
         let now = members(document);
         let mut decided = HashSet::new();
-        let mut done = Rescued { changed: false, overruled: BTreeSet::new() };
-        for Overtaken { base, before, theirs, is_later } in overtaken.iter().rev() {
+        let mut done = Rescued::default();
+        for Overtaken { base, before, theirs, place, is_later, .. } in overtaken.iter().rev() {
             // What came after ours counted, and whoever wrote the next one saw it: a sync may have taken it back.
-            if *is_later && matches!(own, Own::Yields(_)) {
-                continue;
-            }
+            let is_seen = *is_later && matches!(own, Own::Yields(_));
             let base = members(&secret_side::document(self.config, self.which, base.as_ref())?);
             let pinned = Reference { pin: Pin::Version(theirs.version.0.clone()), ..self.which.clone() };
             let version = &theirs.version;
             let theirs = secret_side::document(self.config, &pinned, Some(theirs))?;
             for (name, value) in theirs.members() {
-                // A newer one that changed this name has been looked at.
-                if base.get(&name) == Some(&value) || decided.contains(&name) {
+                let key = Key::new(&name);
+                let mine = match (&key, own) {
+                    (Some(key), Own::Yields(puts)) => puts.get_key_value(key),
+                    _ => None,
+                };
+                // A newer one that changed this name has been looked at, unless the first one counts.
+                if base.get(&name) == Some(&value) || (mine.is_none() && (is_seen || decided.contains(&name))) {
                     continue;
                 }
                 let here = now.get(&name);
-                let key = Key::new(&name);
                 let stands = key.as_ref().filter(|key| matches!(own, Own::Stands(mine) if mine.contains(*key)));
                 // Both did the same: whatever it was before, nothing is to be done or told.
                 if stands.is_some() && here == Some(&value) {
@@ -107,7 +125,9 @@ impl<'a> Rescue<'a> {
                 if let Some(was) = base.get(&name) {
                     match self.is_older(&name, &value, was, before, history) {
                         Some(true) => {
-                            self.outdated.entry(name).or_insert_with(|| version.clone());
+                            if mine.is_none() {
+                                self.outdated.entry(name).or_insert_with(|| version.clone());
+                            }
                             continue;
                         }
                         Some(false) => {}
@@ -121,11 +141,22 @@ impl<'a> Rescue<'a> {
                     done.overruled.insert(key.clone());
                     continue;
                 }
-                let yields = match (&key, own) {
-                    (Some(key), Own::Yields(puts)) => puts.get(key).is_some_and(|own| own.put.as_ref() == here),
-                    _ => false,
-                };
-                decided.insert(name.clone());
+                match mine {
+                    // Copied from ours, or the same by chance.
+                    Some((_, own)) if own.put.as_ref() == Some(&value) => continue,
+                    Some((key, _)) => {
+                        let first = done.rivals.entry(key.clone()).or_insert_with(|| place.clone());
+                        *first = place.min(first).clone();
+                    }
+                    None => {}
+                }
+                if is_seen
+                    || !decided.insert(name.clone())
+                    || self.handed_over.contains(&(name.clone(), version.0.clone()))
+                {
+                    continue;
+                }
+                let yields = mine.is_some_and(|(_, own)| own.put.as_ref() == here);
                 let was_put_back = here.is_some() && here == self.put_back.get(&name);
                 let untouched = here == base.get(&name) || was_put_back || yields;
                 if untouched && here != Some(&value) {
@@ -134,6 +165,9 @@ impl<'a> Rescue<'a> {
                         let what = format!("the secret `{secret}` cannot take what another run wrote into it: {fault}");
                         Failure::new(Kind::Partial, what).help(fault.help(&secret.id))
                     })?;
+                    if yields {
+                        done.yielded.push((name.clone(), version.clone()));
+                    }
                     self.put_back.insert(name, value);
                     done.changed = true;
                 }

@@ -17,7 +17,7 @@ use crate::file::{self, Snapshot as OnDisk, Target};
 use crate::plan::{Change, Plan, Side, Told};
 use crate::reference::Reference;
 use crate::secret::{Key, Variables};
-use crate::store;
+use crate::store::{self, History, Overtaken, Snapshot, Version, Written};
 use look::{Last, Merge};
 
 impl Run<'_> {
@@ -45,6 +45,10 @@ impl Run<'_> {
                 return Err(Failure::new(Kind::NotFound, what).help("correct the names, or create one of the two"));
             }
             let ancestor = self.ancestor(which, &line, secret).await?;
+            let since = match &line {
+                Found::One(line) => Some(Version(line.version.clone())).filter(|_| ancestor.base.is_some()),
+                Found::None | Found::Broken => None,
+            };
             // Whoever moved the line on has synced the file too, and is right about its base.
             given = given.filter(|(then, _)| *then == line);
             let base = match &given {
@@ -61,6 +65,7 @@ impl Run<'_> {
                 before: before.as_ref(),
                 required: &required,
                 base,
+                since: since.filter(|_| given.is_none()),
                 file: document.variables(),
                 own: BTreeMap::new(),
                 pending: BTreeMap::new(),
@@ -71,11 +76,18 @@ impl Run<'_> {
                 last: Last::default(),
             };
             let (store, deadline, effects) = (self.store, self.deadline, self.effects);
-            let written =
-                store::update(store, which, deadline, effects, Some(ancestor.secret), |now, overtaken, history| {
+            let (mut written, mut first) = (Written::default(), Some(ancestor.secret));
+            loop {
+                let plan = |now: Option<&Snapshot>, overtaken: &[Overtaken], history: &mut History| {
                     merge.look(self, now, overtaken, history)
-                })
-                .await?;
+                };
+                written.follow(store::update(store, which, deadline, effects, first.take(), plan).await?);
+                // What came later stands for now: whoever wrote it is about to take it back.
+                if merge.last.hands_over.is_none() {
+                    break;
+                }
+                merge.starts_over();
+            }
             for remark in written.remarks.iter().chain(&merge.rescue.remark()) {
                 self.ci.warning(remark, None);
             }

@@ -19,14 +19,14 @@ use azure_core::time::OffsetDateTime;
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 
-use super::{Allowed, Commit, Form, Ids, Listed, Payload, Snapshot, Store, Version, not_found};
+use super::{Allowed, Commit, Form, Listed, Payload, Snapshot, Store, Version, not_found};
 use crate::auth::{self, Means};
 use crate::config;
 use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
 use crate::reference::azure::Name;
 use crate::reference::{Entry, Pattern, Pin, Provider, Reference, mapped};
-use race::{older, overtaken};
+use race::{between, race};
 use trouble::Trouble;
 use vault::{Carried, Deleted, Found, Vault, Versions, is_version};
 use write::Write;
@@ -190,16 +190,19 @@ impl Store for Azure {
         let (recover, effects) = (self.allowed.recover, &self.effects.on(&which.id));
         let write = Write { vault, name: &name, which, payload, carried: &carried, expected, before, recover, effects };
         let Some(ours) = write.run().await? else { return Ok(Commit::Conflict) };
-        let (overtook, before) = match &write.before {
-            None => (Vec::new(), Ids::default()),
+        let race = match &write.before {
+            None => None,
             Some(before) => {
                 let after = vault.versions(&name).await.map_err(|trouble| unseen(trouble.failure(), which, &ours))?;
-                let overtook = overtaken(before, &after, expected, &ours);
-                let older = older(before, expected, &after, &overtook);
-                (overtook, older)
+                race(before, &after, expected, &ours)
             }
         };
-        Ok(Commit::Done { version: Version(ours), overtook, before, remark: None })
+        Ok(Commit::Done { version: Version(ours), race, remark: None })
+    }
+
+    async fn between(&self, which: &Reference, older: &Version, newer: &Version) -> Result<Vec<Version>, Failure> {
+        let (vault, name) = self.place(which)?;
+        Ok(between(&vault.versions(&name).await.map_err(Trouble::failure)?, &older.0, &newer.0))
     }
 
     async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure> {

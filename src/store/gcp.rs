@@ -22,7 +22,9 @@ use google_cloud_gax::error::rpc::Code;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 use google_cloud_secretmanager_v1::model::{AccessSecretVersionResponse, ListSecretVersionsResponse, secret_version};
 
-use super::{Allowed, Commit, Form, Ids, Listed, Pages, Payload, Snapshot, Store, Version, is_empty, not_found};
+use super::{
+    Allowed, Commit, Form, Listed, Pages, Payload, Place, Race, Snapshot, Store, Version, is_empty, not_found,
+};
 use crate::auth::Means;
 use crate::auth::gcp::Login;
 use crate::config;
@@ -39,6 +41,9 @@ const MAX_BYTES: usize = 65_536;
 const PARALLEL: usize = 16;
 /// How many versions are looked back at, at the most.
 const LOOK_BACK: usize = 4096;
+/// How many versions others may add while a run mends what it has written over: the
+/// [quota](https://cloud.google.com/secret-manager/quotas) is two a second.
+const RECENT: usize = 64;
 /// How many versions one page of a list brings. Newest first, so that the first page is nearly always enough.
 const PAGE: i32 = 250;
 
@@ -274,13 +279,20 @@ impl Store for Gcp {
         let from = if number > base { base + 1 } else { 1 };
         let between = if self.allowed.unsafe_write { number..number } else { from..number };
         let version = |number: u64| Version(number.to_string());
-        let overtook: Vec<Version> = between.map(version).collect();
-        let before = if overtook.is_empty() {
-            Ids::default()
-        } else {
-            (1..from.saturating_sub(1)).rev().take(LOOK_BACK).map(|number| vec![version(number)]).collect()
-        };
-        Ok(Commit::Done { version: version(number), overtook, before, remark: None })
+        let placed = |number: u64| Place(number.cast_signed(), String::new());
+        let overtook: Vec<_> = between.map(|number| (version(number), placed(number))).collect();
+        let race = (!overtook.is_empty()).then(|| {
+            let before =
+                (1..from.saturating_sub(1)).rev().take(LOOK_BACK).map(|number| vec![version(number)]).collect();
+            Race { overtook, ours: placed(number), before }
+        });
+        Ok(Commit::Done { version: version(number), race, remark: None })
+    }
+
+    async fn between(&self, _: &Reference, older: &Version, newer: &Version) -> Result<Vec<Version>, Failure> {
+        let (Ok(older), Ok(newer)) = (older.0.parse::<u64>(), newer.0.parse::<u64>()) else { return Ok(Vec::new()) };
+        let between = (older.saturating_add(1)..newer).rev();
+        Ok(between.take(RECENT).map(|number| Version(number.to_string())).collect())
     }
 
     async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure> {

@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use async_trait::async_trait;
 
-use super::{Allowed, Commit, Form, Ids, Listed, Payload, Snapshot, Store, Version, not_found, told};
+use super::{Allowed, Commit, Form, Listed, Payload, Snapshot, Store, Version, not_found, told};
 use crate::effects::Effects;
 use crate::error::{Failure, Kind};
 use crate::file::{self, Aside, Directory};
@@ -124,7 +124,7 @@ impl Local {
                 return Err(failure);
             }
         }
-        Ok(Commit::Done { version: Version(number.to_string()), overtook: Vec::new(), before: Ids::default(), remark })
+        Ok(Commit::Done { version: Version(number.to_string()), race: None, remark })
     }
 }
 

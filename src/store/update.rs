@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::history::{History, Ids};
-use super::{Commit, Payload, Snapshot, Store, Version, fetch_one};
+use super::{Commit, Payload, Place, Race, Snapshot, Store, Version, fetch_one};
 use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
 use crate::reference::{Pin, Reference};
 
 /// What a write came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// The version that counts now, ours or the one that needed no change; `None` where there is still no secret.
     pub version: Option<Version>,
@@ -20,6 +20,15 @@ pub struct Written {
     pub changed: bool,
     /// What the user has to know.
     pub remarks: Vec<String>,
+}
+
+impl Written {
+    /// What this and a later write of the same run came to.
+    pub fn follow(&mut self, later: Self) {
+        self.version = later.version;
+        self.changed |= later.changed;
+        self.remarks.extend(later.remarks);
+    }
 }
 
 /// A version of somebody else that one of ours was written over, and the one that both started from.
@@ -30,6 +39,10 @@ pub struct Overtaken {
     pub before: Ids,
     /// What the other wrote.
     pub theirs: Snapshot,
+    /// Where that stands in the order that is the same to all runs.
+    pub place: Place,
+    /// Where our write stands in it.
+    pub ours: Place,
     /// Theirs was what counted right after both were written: it is the later one, and the other has ours to look at.
     pub is_later: bool,
 }
@@ -89,14 +102,14 @@ pub async fn update(
             Planned::Look | Planned::LookBack => Ok(Commit::Conflict),
         };
         match outcome.map_err(|failure| half_done(failure, which, &overtaken))? {
-            Commit::Done { version, overtook, before, remark } => {
+            Commit::Done { version, race, remark } => {
                 written.remarks.extend(remark);
                 written.changed = true;
-                if overtook.is_empty() {
+                let Some(Race { overtook, ours, before }) = race else {
                     effects.may_hide(None);
                     return Ok(Written { version: Some(version), ..written });
-                }
-                let ids: Vec<String> = overtook.iter().map(ToString::to_string).collect();
+                };
+                let ids: Vec<String> = overtook.iter().map(|(id, _)| id.to_string()).collect();
                 effects.may_hide(Some(format!("it may hide what others wrote as version {}", ids.join(", "))));
                 // Where versions are numbers, what a write was written over came before it. Elsewhere only a look tells, and
                 // only at once.
@@ -104,12 +117,13 @@ pub async fn update(
                     Ok(_) => None,
                     Err(_) => fetch_one(store, which).await.ok().flatten().map(|now| now.version),
                 };
-                for (id, theirs) in overtook.iter().zip(fetch_versions(store, which, &overtook).await?) {
+                let read = fetch_versions(store, which, overtook.iter().map(|(id, _)| id)).await?;
+                for ((id, place), theirs) in overtook.into_iter().zip(read) {
                     match theirs {
                         Some(theirs) => {
-                            let is_later = counts.as_ref() == Some(id);
-                            let (base, before) = (snapshot.clone(), Rc::clone(&before));
-                            overtaken.push(Overtaken { base, before, theirs, is_later });
+                            let is_later = counts.as_ref() == Some(&id);
+                            let (base, before, ours) = (snapshot.clone(), Rc::clone(&before), ours.clone());
+                            overtaken.push(Overtaken { base, before, theirs, place, ours, is_later });
                         }
                         None => written.remarks.push(format!(
                             "version {id} of `{which}`, written by somebody else at the same time, cannot be read any more"
@@ -164,10 +178,10 @@ fn half_done(failure: Failure, which: &Reference, overtaken: &[Overtaken]) -> Fa
 async fn fetch_versions(
     store: &dyn Store,
     which: &Reference,
-    versions: &[Version],
+    versions: impl Iterator<Item = &Version>,
 ) -> Result<Vec<Option<Snapshot>>, Failure> {
     let references: Vec<Reference> =
-        versions.iter().map(|version| Reference { pin: Pin::Version(version.0.clone()), ..which.clone() }).collect();
+        versions.map(|version| Reference { pin: Pin::Version(version.0.clone()), ..which.clone() }).collect();
     let mut found = Vec::new();
     for (reference, answer) in references.iter().zip(store.fetch(&references).await) {
         let hidden = |failure: Failure| {

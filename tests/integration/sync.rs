@@ -2,6 +2,7 @@
 //! runs beside each other, have rooms of their own.
 
 mod clouds;
+mod conflicts;
 mod crowds;
 
 use std::os::unix::fs::MetadataExt as _;

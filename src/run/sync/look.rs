@@ -12,20 +12,22 @@ use crate::error::{Failure, Kind};
 use crate::file::{Snapshot as OnDisk, Target};
 use crate::plan::{self, Change, Plan, Side, Terms};
 use crate::reference::Reference;
-use crate::run::rescue::{Own, Put, Rescue};
+use crate::run::rescue::{Own, Put, Rescue, Rescued};
 use crate::run::secret_side;
 use crate::run::{Run, file_side, refused, require};
 use crate::secret::{Key, Secret, Variables};
 use crate::store::{self, History, Overtaken, Payload, Planned, Snapshot, Version};
 
-/// How long another run is waited for that has written over ours and will see that it has.
+/// How long another run is waited for that is about to mend what it has written over, or to take back what it wrote: counted
+/// from the last version that anybody wrote.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long what was taken back is looked after: about as long as a third run takes that is repairing its own write.
-const WATCH: Duration = Duration::from_secs(2);
+/// How long what was taken back is looked after, counted in the same way: a third run that had read it writes it again, and
+/// knows nothing of a conflict. Its longest pause takes 3 s.
+const WATCH: Duration = Duration::from_secs(4);
 /// The pause between two looks at it.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often it is taken back again, so that two runs that hold each other to be the earlier one come to an end.
-const AGAIN: usize = 3;
+/// How often it is taken back again, so that runs that take back each other's come to an end.
+const AGAIN: usize = 16;
 
 /// One file and one secret, being merged, in one go at the store.
 pub(super) struct Merge<'a> {
@@ -34,6 +36,8 @@ pub(super) struct Merge<'a> {
     pub(super) before: Option<&'a OnDisk>,
     pub(super) required: &'a [Key],
     pub(super) base: Option<Variables>,
+    /// The version that the base is from, where it is from one.
+    pub(super) since: Option<Version>,
     pub(super) file: Variables,
     /// What this run has put into the secret, and what it is about to put there.
     pub(super) own: BTreeMap<Key, Put>,
@@ -41,7 +45,8 @@ pub(super) struct Merge<'a> {
     pub(super) rescue: Rescue<'a>,
     /// How many versions were written over when this was last looked at.
     pub(super) overtaken: usize,
-    pub(super) patience: Option<Instant>,
+    /// The version that was there last, and until when its like is waited for.
+    pub(super) patience: Option<(Version, Instant)>,
     /// What the versions that were written have changed.
     pub(super) committed: Plan,
     pub(super) last: Last,
@@ -55,11 +60,19 @@ pub(super) struct Last {
     pub(super) document: Option<Document>,
     /// Whether this run takes back what it wrote.
     pub(super) takes_back: bool,
+    /// What others wrote and this run lets stand for now, in place of its own: whoever came later is about to take it back.
+    pub(super) hands_over: Option<Vec<(String, Version)>>,
     /// The text of the secret without what was taken back.
     left: Option<Secret>,
 }
 
 impl Merge<'_> {
+    /// Looks at what is there anew: what was written over so far has been looked at.
+    pub(super) fn starts_over(&mut self) {
+        self.last.hands_over = None;
+        self.overtaken = 0;
+    }
+
     /// Merges with what the secret holds now.
     pub(super) fn look(
         &mut self,
@@ -72,13 +85,17 @@ impl Merge<'_> {
         run.mask_overtaken(self.which, overtaken.get(self.overtaken..).unwrap_or_default());
         if overtaken.len() > self.overtaken {
             // What was to be written then was written.
+            let place = overtaken.last().map(|last| last.ours.clone());
             for (key, put) in std::mem::take(&mut self.pending) {
+                let put = Put { place: place.clone(), ..put };
                 self.own.entry(key).and_modify(|own| own.put.clone_from(&put.put)).or_insert(put);
             }
+            self.rescue.hand_over(self.last.hands_over.take().unwrap_or_default());
             self.committed.absorb(&self.last.plan.on(Side::Secret));
             self.overtaken = overtaken.len();
         }
         self.pending.clear();
+        self.last.hands_over = None;
         let mut document = secret_side::document(config, self.which, now)?;
         let current = secret_side::variables(&document);
         run.ci.mask(&current);
@@ -103,11 +120,15 @@ impl Merge<'_> {
         let plan = plan::three_way(self.base.as_ref(), &self.file, &secret, &terms)
             .map_err(|why| refused(&why, config.max_deletes))?;
         if plan.count(Change::Conflict) > 0 {
-            let planned = self.give_way(run, now, &current, document, &plan)?;
+            let planned = self.give_way(run, now, &current, document, &plan, rescued)?;
             self.last.plan = plan;
             return Ok(planned);
         }
-        self.patience = None;
+        match self.is_settled(run, now, &plan, &secret, history) {
+            None => return Ok(Planned::LookBack),
+            Some(false) if self.waits(run, now) => return Ok(Planned::Look),
+            Some(_) => {}
+        }
         let to_file = plan.on(Side::File);
         let after = plan::applied(&to_file, &secret, &self.file);
         require(self.required, &after, "the outcome")?;
@@ -121,15 +142,54 @@ impl Merge<'_> {
         if let (Some(changed), Some(from)) = (&changed, from) {
             for step in &to_secret.steps {
                 let (was, put) = (secret.get(&step.key).cloned(), changed.reads_as.get(&step.key).cloned());
-                self.pending.insert(step.key.clone(), Put { was, from: Rc::clone(&from), put });
+                self.pending.insert(step.key.clone(), Put { was, from: Rc::clone(&from), put, place: None });
             }
         }
         self.last = Last { plan, document: Some(text), ..Last::default() };
         Ok(changed.map(|changed| changed.payload).filter(|payload| is_news(payload, now)).into())
     }
 
+    /// Whether the secret holds under the names that this run is about to write what it held all the time since the base.
+    /// Where others changed it in between, and what is there now is the base's again, somebody may have written over them, and
+    /// be about to bring that back: then it is a conflict. `None`: it takes more of the past.
+    fn is_settled(
+        &self,
+        run: &Run<'_>,
+        now: Option<&Snapshot>,
+        plan: &Plan,
+        secret: &Variables,
+        history: &mut History,
+    ) -> Option<bool> {
+        let (Some(base), Some(since), Some(now)) = (&self.base, &self.since, now) else { return Some(true) };
+        let to_secret = plan.on(Side::Secret);
+        if !self.own.is_empty() || *since == now.version || !to_secret.has_changes() || run.config.dry_run {
+            return Some(true);
+        }
+        let held = history.between(since, &now.version)?;
+        let documents =
+            held.into_iter().filter_map(|held| secret_side::document(run.config, self.which, Some(held)).ok());
+        Some(documents.into_iter().all(|document| {
+            let mut held = secret_side::variables(&document);
+            document::align(&mut held, base);
+            let mut as_in_the_base = to_secret.steps.iter().filter(|step| secret.get(&step.key) == base.get(&step.key));
+            as_in_the_base.all(|step| held.get(&step.key) == base.get(&step.key))
+        }))
+    }
+
+    /// Whether others still have time for what they are about to do. Each version that somebody writes gives them more.
+    fn waits(&mut self, run: &Run<'_>, now: Option<&Snapshot>) -> bool {
+        let Some(now) = now else { return false };
+        if self.patience.as_ref().is_none_or(|(version, _)| *version != now.version) {
+            self.patience = Some((now.version.clone(), Instant::now() + PATIENCE));
+        }
+        let until = |(_, until): &(Version, Instant)| Instant::now() < *until && *until < run.deadline;
+        self.patience.as_ref().is_some_and(until)
+    }
+
     /// A conflict that nobody decides. Before anything was written, that is the end. Where a version of ours was written
-    /// over others' (Google and Azure cannot refuse that), the later one gives way: it takes back what it changed.
+    /// over others' (Google and Azure cannot refuse that), the later one gives way, in an order that is the same to both: it
+    /// takes back what it changed. The other one lets the later value stand so long, because it may be a push's, which
+    /// gives no way.
     fn give_way(
         &mut self,
         run: &Run<'_>,
@@ -137,15 +197,24 @@ impl Merge<'_> {
         current: &Variables,
         mut document: document::Document,
         plan: &Plan,
+        rescued: Rescued,
     ) -> Result<Planned, Failure> {
         if self.own.is_empty() {
             return Ok(Planned::Keep);
         }
-        // Theirs is the later one. If it is another sync, it sees that too, and takes its value back in a moment.
-        let overwritten = |key: &Key| self.own.get(key).is_some_and(|own| own.put.as_ref() != current.get(key));
-        if !self.last.takes_back && plan.with(Change::Conflict).any(overwritten) {
-            let until = *self.patience.get_or_insert_with(|| Instant::now() + PATIENCE);
-            if Instant::now() < until && until < run.deadline {
+        let form = now.map_or(store::Form::Text, |now| now.payload.form);
+        let is_later = |key: &Key| {
+            let first = rescued.rivals.get(key);
+            first.is_some_and(|first| self.own.get(key).is_some_and(|own| Some(first) < own.place.as_ref()))
+        };
+        if !self.last.takes_back && !plan.with(Change::Conflict).any(is_later) {
+            let payload = Payload { text: document.print(), form };
+            if rescued.changed && is_news(&payload, now) {
+                self.last.hands_over = Some(rescued.yielded);
+                return Ok(Planned::Write(payload));
+            }
+            let overwritten = |key: &Key| self.own.get(key).is_some_and(|own| own.put.as_ref() != current.get(key));
+            if plan.with(Change::Conflict).any(overwritten) && self.waits(run, now) {
                 return Ok(Planned::Look);
             }
         }
@@ -168,7 +237,6 @@ impl Merge<'_> {
                 }
             }
         }
-        let form = now.map_or(store::Form::Text, |now| now.payload.form);
         let payload = Payload { text: document.print(), form };
         self.last.left = Some(payload.text.clone());
         Ok(Some(payload).filter(|payload| is_news(payload, now)).into())
@@ -177,8 +245,8 @@ impl Merge<'_> {
     /// Looks after what was taken back: a third run that had written over it, and knows nothing of a conflict, may bring
     /// it back in with a repair of its own. Gives the version that counts then.
     pub(super) async fn watch(&self, run: &mut Run<'_>) -> Result<Option<Version>, Failure> {
-        let (until, mut again, mut version) = (run.deadline.min(Instant::now() + WATCH), 0, None);
-        while again < AGAIN && Instant::now() + LOOK < until {
+        let (mut until, mut again, mut version) = (Instant::now() + WATCH, 0, None);
+        while again < AGAIN && Instant::now() + LOOK < until.min(run.deadline) {
             tokio::time::sleep(LOOK).await;
             let mut rescue = Rescue::new(run.config, self.which);
             let (store, deadline, effects) = (run.store, run.deadline, run.effects);
@@ -188,6 +256,9 @@ impl Merge<'_> {
             match looked.await {
                 Ok(written) => {
                     again += usize::from(written.changed);
+                    if version != written.version {
+                        until = Instant::now() + WATCH;
+                    }
                     version = written.version;
                 }
                 Err(failure) if failure.kind == Kind::Partial => return Err(failure),

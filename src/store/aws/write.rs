@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 use super::{Aws, CURRENT, PENDING};
 use crate::error::{Failure, Kind, Problem};
 use crate::reference::Reference;
-use crate::store::{Commit, Form, Ids, Payload, Version, not_found, told};
+use crate::store::{Commit, Form, Payload, Version, not_found, told};
 
 /// How many lost races for one secret are believed in without a sign of the winner.
 const UNSEEN: u32 = 3;
@@ -248,7 +248,7 @@ fn token() -> String {
 }
 
 fn done(version: String, remark: Option<String>) -> Commit {
-    Commit::Done { version: Version(version), overtook: Vec::new(), before: Ids::default(), remark }
+    Commit::Done { version: Version(version), race: None, remark }
 }
 
 fn body(payload: &Payload) -> (Option<String>, Option<Blob>) {

@@ -6,33 +6,66 @@ use std::time::Duration;
 use azure_core::time::OffsetDateTime;
 
 use super::vault::Versions;
-use crate::store::{Ids, Version};
+use crate::store::{Ids, Place, Race, Version};
 
 /// How long before it writes a writer may have read what it starts from, with all its tries and pauses.
 const STALE: Duration = Duration::from_secs(600);
 
+/// What ours was written over, by the lists before and after it.
+pub(super) fn race(before: &Versions, after: &Versions, expected: Option<&str>, ours: &str) -> Option<Race> {
+    let overtook = overtaken(before, after, expected, ours);
+    if overtook.is_empty() {
+        return None;
+    }
+    let before = older(before, expected, after, &overtook);
+    let overtook = overtook.into_iter().map(|id| (id.clone(), place(after, &id.0))).collect();
+    Some(Race { overtook, ours: place(after, ours), before })
+}
+
 /// What others wrote since the versions before were listed. Only ids tell: comparing times loses versions.
-pub(super) fn overtaken(before: &Versions, after: &Versions, expected: Option<&str>, ours: &str) -> Vec<Version> {
+fn overtaken(before: &Versions, after: &Versions, expected: Option<&str>, ours: &str) -> Vec<Version> {
     let new = after.keys().filter(|id| !before.contains_key(*id));
     new.filter(|id| *id != ours && Some(id.as_str()) != expected).cloned().map(Version).collect()
 }
 
+/// One that the list does not know has just been written.
+fn place(listed: &Versions, id: &str) -> Place {
+    Place(second(listed, id).unwrap_or(i64::MAX), id.to_owned())
+}
+
+/// The versions of the moment in which another run may still mend what it has written over, the newest first: those that
+/// may lie between the two.
+pub(super) fn between(listed: &Versions, older: &str, newer: &str) -> Vec<Version> {
+    let (Some(from), Some(to)) = (second(listed, older), second(listed, newer)) else { return Vec::new() };
+    let from = from.max(to - STALE.as_secs().cast_signed());
+    let mut found: Vec<(i64, &String)> = listed
+        .keys()
+        .filter(|id| *id != older && *id != newer)
+        .filter_map(|id| Some((second(listed, id).filter(|at| (from..=to).contains(at))?, id)))
+        .collect();
+    found.sort_by(|a, b| b.cmp(a));
+    found.into_iter().map(|(_, id)| Version(id.clone())).collect()
+}
+
+/// When a version was made.
+fn second(listed: &Versions, id: &str) -> Option<i64> {
+    listed.get(id).copied().flatten().map(OffsetDateTime::unix_timestamp)
+}
+
 /// The versions before the one that was read, the newest first; those of one second together, because times have that
 /// grain. As far back as the writer of the first of `theirs` may have read, and what counted then.
-pub(super) fn older(before: &Versions, expected: Option<&str>, after: &Versions, theirs: &[Version]) -> Ids {
-    let created =
-        |versions: &Versions, id: &str| versions.get(id).copied().flatten().map(OffsetDateTime::unix_timestamp);
-    let Some((expected, read)) = expected.and_then(|id| Some((id, created(before, id)?))) else {
+fn older(before: &Versions, expected: Option<&str>, after: &Versions, theirs: &[Version]) -> Ids {
+    let Some((expected, read)) = expected.and_then(|id| Some((id, second(before, id)?))) else {
         return Ids::default();
     };
-    let written = theirs.iter().map(|id| created(after, &id.0)).min().flatten().unwrap_or(read);
+    let written = theirs.iter().map(|id| second(after, &id.0)).min().flatten().unwrap_or(read);
     let since = written - STALE.as_secs().cast_signed();
     if read < since {
         return Ids::default();
     }
     let mut seconds: BTreeMap<i64, Vec<Version>> = BTreeMap::new();
     for id in before.keys().filter(|id| *id != expected) {
-        if let Some(second) = created(before, id) {
+        if let Some(second) = second(before, id) {
             seconds.entry(second).or_default().push(Version(id.clone()));
         }
     }
