@@ -150,7 +150,9 @@ impl<'a> Rescue<'a> {
                     }
                     None => {}
                 }
-                if is_seen
+                // Ours is there again all the same: what came first in the order is for this run to bring back.
+                let is_first = mine.is_some_and(|(_, own)| Some(place) < own.place.as_ref());
+                if (is_seen && !is_first)
                     || !decided.insert(name.clone())
                     || self.handed_over.contains(&(name.clone(), version.0.clone()))
                 {
