@@ -1,4 +1,5 @@
-//! What a secret held before a race: read only where a race cannot be judged without it, and each version once.
+//! What a secret held before a race: read only where a race cannot be judged without it, and each version once. It is
+//! compared, and neither written nor shown, so that nobody has to mask it.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -15,15 +16,14 @@ pub type Ids = Rc<[Vec<Version>]>;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(pub i64, pub String);
 
-/// How many versions are read at once, and how many that agree are looked back at: as many as may come about between the
-/// read and the write of one writer. Google takes 120 a minute of one secret
-/// ([quotas](https://cloud.google.com/secret-manager/quotas)).
+/// How many versions may come about between the read and the write of one writer: so many are read at once. Google takes 120
+/// a minute of one secret ([quotas](https://cloud.google.com/secret-manager/quotas)).
 pub const STALE: usize = 256;
 
 /// The versions that were read.
 #[derive(Default)]
 pub struct History {
-    /// `None`: it is gone, or was disabled.
+    /// `None`: it is gone, or was disabled, or is closed to this run, as its key may be.
     read: HashMap<String, Option<Snapshot>>,
     /// Those that somebody asked for in vain.
     wanted: Vec<Version>,
@@ -88,8 +88,11 @@ impl History {
         let references: Vec<Reference> = wanted.iter().map(pinned).collect();
         for (version, answer) in wanted.into_iter().zip(store.fetch(&references).await) {
             let found = match answer {
-                Err(failure) if failure.kind == Kind::NotFound => None,
-                answer => answer?,
+                // Another try may tell.
+                Err(failure) if matches!(failure.kind, Kind::Unavailable | Kind::Login | Kind::Internal) => {
+                    return Err(failure);
+                }
+                answer => answer.unwrap_or_default(),
             };
             self.read.insert(version.0, found);
         }

@@ -66,8 +66,9 @@ impl From<Option<Payload>> for Planned {
 }
 
 /// Fetch, plan, commit, and again from the start when somebody else was faster, until it holds or `deadline` is near.
-/// `plan` gets what the secret holds, what we wrote over in this run and what was read of the time before, and gives what
-/// the secret shall hold; it is asked anew after every lost race. `first`: what the secret held a moment ago, where it was read already.
+/// `plan` gets what the secret holds, what we wrote over in this run and what was read of the time before, and gives what the
+/// secret shall hold; it is asked anew after every lost race. `first`: what the secret held a moment ago, where it was read
+/// already.
 ///
 /// # Errors
 /// What `plan` or the store answered; [`Kind::Refused`] where the race was lost until the time was up, and
