@@ -23,7 +23,7 @@ pub const STALE: usize = 256;
 /// The versions that were read.
 #[derive(Default)]
 pub struct History {
-    /// `None`: it is gone, or was disabled, or is closed to this run, as its key may be.
+    /// `None`: it is gone, or was disabled, or its key was.
     read: HashMap<String, Option<Snapshot>>,
     /// Those that somebody asked for in vain.
     wanted: Vec<Version>,
@@ -88,11 +88,8 @@ impl History {
         let references: Vec<Reference> = wanted.iter().map(pinned).collect();
         for (version, answer) in wanted.into_iter().zip(store.fetch(&references).await) {
             let found = match answer {
-                // Another try may tell.
-                Err(failure) if matches!(failure.kind, Kind::Unavailable | Kind::Login | Kind::Internal) => {
-                    return Err(failure);
-                }
-                answer => answer.unwrap_or_default(),
+                Err(failure) if matches!(failure.kind, Kind::NotFound | Kind::Refused) => None,
+                answer => answer?,
             };
             self.read.insert(version.0, found);
         }
