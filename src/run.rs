@@ -4,6 +4,7 @@ mod base;
 pub mod cleanup;
 mod file_side;
 mod gather;
+mod giver;
 mod progress;
 mod push_many;
 mod report;
@@ -238,16 +239,6 @@ impl Run<'_> {
         self.tell_remarks(&gathered.remarks);
         require(required, &gathered.variables, "the secret")?;
         Ok(gathered)
-    }
-
-    /// The variables to push: of the file, or of `content`.
-    fn giver(&mut self) -> Result<(Variables, Option<Target>), Failure> {
-        if let Some(content) = &self.config.content {
-            return Ok((self.content(content)?, None));
-        }
-        let target = self.env_file()?;
-        let variables = self.existing(&target, "create it, or name another one with `env_file`")?;
-        Ok((variables, Some(target)))
     }
 
     /// `required_keys` and the names of `template`.
