@@ -6,9 +6,10 @@ use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::Code;
 use google_cloud_secretmanager_v1::model::{Replication, Secret, SecretPayload, replication};
 
+use super::Gcp;
 use super::name::{Name, number};
+use super::reading::Unread;
 use super::trouble::{Operation, Trouble};
-use super::{Gcp, Unread};
 use crate::error::{Failure, Kind, Problem};
 use crate::reference::Reference;
 use crate::store::{Payload, not_found, told};
