@@ -5,7 +5,7 @@ use crate::document::{self, Document, Fault, Format};
 use crate::error::{Failure, Kind};
 use crate::plan::{self, Change, Plan};
 use crate::reference::Reference;
-use crate::secret::{Key, Variables};
+use crate::secret::{Key, Secret, Variables};
 use crate::store::{self, Form, Payload, Snapshot};
 
 /// The payload as a document; an absent or empty secret is an empty one.
