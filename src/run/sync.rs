@@ -4,6 +4,7 @@
 //! the file had changed is the same on both sides then, and the next sync takes the rest from the secret.
 
 mod look;
+mod take_back;
 
 use std::collections::BTreeMap;
 
