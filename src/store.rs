@@ -9,7 +9,7 @@ pub mod local;
 mod update;
 
 pub use history::{History, Ids, Known, Place, STALE};
-pub use update::{Overtaken, Planned, Written, update};
+pub use update::{Backoff, Overtaken, Planned, Written, update};
 
 use std::collections::HashSet;
 use std::fmt;

@@ -130,7 +130,10 @@ impl Run<'_> {
 
     /// A pause after a lost race for a file.
     pub(super) async fn breathe(&self, target: &Target) -> Result<(), Failure> {
-        let wait = Duration::from_millis(fastrand::u64(1..20));
+        self.breathe_for(Duration::from_millis(fastrand::u64(1..20)), target).await
+    }
+
+    pub(super) async fn breathe_for(&self, wait: Duration, target: &Target) -> Result<(), Failure> {
         if Instant::now() + wait >= self.deadline {
             let what = format!("others kept writing `{}` until the time was up", target.relative());
             return Err(Failure::new(Kind::Refused, what).help("run it again when nobody else writes the file"));

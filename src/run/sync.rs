@@ -18,7 +18,7 @@ use crate::file::{self, Snapshot as OnDisk, Target};
 use crate::plan::{Change, Plan, Side, Told};
 use crate::reference::Reference;
 use crate::secret::{Key, Variables};
-use crate::store::{self, History, Overtaken, Snapshot, Version, Written};
+use crate::store::{self, Backoff, History, Overtaken, Snapshot, Version, Written};
 use look::{Last, Merge};
 
 impl Run<'_> {
@@ -36,6 +36,7 @@ impl Run<'_> {
         let mut told = Plan::default();
         // What the secret has had from the file already, and the base line that stood in it.
         let mut given: Option<(Found, Variables)> = None;
+        let mut backoff = Backoff::default();
         loop {
             let before = file::read(&target)?;
             let document = self.parse(target.relative(), before.as_ref().map_or(&[][..], OnDisk::bytes))?;
@@ -115,7 +116,8 @@ impl Run<'_> {
                     if written.changed {
                         given = Some((line, file));
                     }
-                    self.breathe(&target).await?;
+                    // Each time costs a version, while somebody else may be writing the file all the time.
+                    self.breathe_for(backoff.pause(), &target).await?;
                     continue;
                 }
                 told.absorb(&plan);

@@ -85,7 +85,7 @@ pub async fn update(
     let mut written = Written { version: None, changed: false, remarks: Vec::new() };
     let mut overtaken: Vec<Overtaken> = Vec::new();
     let mut history = History::default();
-    let mut pause = Backoff::new();
+    let mut backoff = Backoff::default();
     loop {
         let snapshot = match first.take() {
             Some(snapshot) => snapshot,
@@ -135,7 +135,7 @@ pub async fn update(
             Commit::Rehearsed => return Ok(Written { version, ..written }),
             Commit::Conflict => {}
         }
-        let wait = pause.next();
+        let wait = backoff.pause();
         if Instant::now() + wait >= deadline {
             let what = format!("others kept writing `{which}` until the time was up");
             let failure = Failure::new(Kind::Refused, what).help("run it again, or raise `timeout_seconds`");
@@ -200,16 +200,19 @@ async fn fetch_versions(
 
 /// Full jitter whose ceiling doubles from 50 ms to 3 s: a lost race means that somebody else got on, and on AWS every
 /// lost try leaves a version behind.
-struct Backoff {
+pub struct Backoff {
     ceiling: Duration,
 }
 
-impl Backoff {
-    fn new() -> Self {
+impl Default for Backoff {
+    fn default() -> Self {
         Self { ceiling: Duration::from_millis(50) }
     }
+}
 
-    fn next(&mut self) -> Duration {
+impl Backoff {
+    /// The next pause.
+    pub fn pause(&mut self) -> Duration {
         let wait = self.ceiling.mul_f64(fastrand::f64());
         self.ceiling = (self.ceiling * 2).min(Duration::from_secs(3));
         wait

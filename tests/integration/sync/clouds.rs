@@ -2,6 +2,7 @@
 //! and the file.
 
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -307,6 +308,22 @@ fn a_file_that_somebody_edits_meanwhile_is_merged_again() {
         cloud.both_are(&json!({"K": "fake-value-later", "OTHER": "fake-other-two", "NEW": "fake-new-value"}));
         cloud.run("sync").github().expect(0).output("has-changes", "false");
     }
+}
+
+#[test]
+fn a_file_that_somebody_edits_all_the_time_fills_no_history() {
+    let cloud = Arc::new(Cloud::new("gcp").in_step(OLD));
+    cloud.edit("fake-value-old", "fake-value-0");
+    let (weak, edits) = (Arc::downgrade(&cloud), AtomicUsize::new(0));
+    cloud.on("AddSecretVersion", When::Always, move || {
+        if let Some(cloud) = weak.upgrade() {
+            let n = edits.fetch_add(1, Ordering::SeqCst);
+            cloud.edit(&format!("fake-value-{n}\n"), &format!("fake-value-{}\n", n + 1));
+        }
+    });
+    let done = cloud.run("sync").input("timeout_seconds", "4").expect(8);
+    done.says(&["others kept writing `.env` until the time was up"]);
+    assert!(cloud.versions() < 40, "{} versions", cloud.versions());
 }
 
 #[test]
