@@ -50,11 +50,14 @@ pub(super) struct Rescued {
     pub(super) changed: bool,
     /// Names of this run that others changed, and that stay as this run has them.
     pub(super) overruled: BTreeSet<Key>,
-    /// Names of this run that others put something else under, and where the first of them stands.
-    pub(super) rivals: BTreeMap<Key, Place>,
+    /// Names of this run that others put something else under, and the versions in which they did.
+    pub(super) rivals: Rivals,
     /// Names under which what others wrote took the place of what this run had written, and which version that is from.
     pub(super) yielded: Vec<(String, Version)>,
 }
+
+/// By name and in the order that is the same to all runs: what others put under names of this run.
+pub(super) type Rivals = BTreeMap<Key, BTreeMap<Place, Rc<Snapshot>>>;
 
 type Members = HashMap<String, Secret>;
 
@@ -97,13 +100,13 @@ impl<'a> Rescue<'a> {
         let now = members(document);
         let mut decided = HashSet::new();
         let mut done = Rescued::default();
-        for Overtaken { base, before, theirs, place, is_later, .. } in overtaken.iter().rev() {
+        for Overtaken { base, before, theirs: read, place, is_later, .. } in overtaken.iter().rev() {
             // What came after ours counted, and whoever wrote the next one saw it: a sync may have taken it back.
             let is_seen = *is_later && matches!(own, Own::Yields(_));
             let base = members(&secret_side::document(self.config, self.which, base.as_ref())?);
-            let pinned = Reference { pin: Pin::Version(theirs.version.0.clone()), ..self.which.clone() };
-            let version = &theirs.version;
-            let theirs = secret_side::document(self.config, &pinned, Some(theirs))?;
+            let version = &read.version;
+            let pinned = Reference { pin: Pin::Version(version.0.clone()), ..self.which.clone() };
+            let theirs = secret_side::document(self.config, &pinned, Some(read))?;
             for (name, value) in theirs.members() {
                 let key = Key::new(&name);
                 let mine = match (&key, own) {
@@ -145,8 +148,7 @@ impl<'a> Rescue<'a> {
                     // Copied from ours, or the same by chance.
                     Some((_, own)) if own.put.as_ref() == Some(&value) => continue,
                     Some((key, _)) => {
-                        let first = done.rivals.entry(key.clone()).or_insert_with(|| place.clone());
-                        *first = place.min(first).clone();
+                        done.rivals.entry(key.clone()).or_default().insert(place.clone(), Rc::clone(read));
                     }
                     None => {}
                 }

@@ -71,6 +71,7 @@ impl Run<'_> {
                 file: document.variables(),
                 own: BTreeMap::new(),
                 pending: BTreeMap::new(),
+                rivals: BTreeMap::new(),
                 rescue: Rescue::new(config, which),
                 overtaken: 0,
                 patience: None,

@@ -38,7 +38,7 @@ pub struct Overtaken {
     /// The versions before that one: the other may have started from one of them.
     pub before: Ids,
     /// What the other wrote.
-    pub theirs: Snapshot,
+    pub theirs: Rc<Snapshot>,
     /// Where that stands in the order that is the same to all runs.
     pub place: Place,
     /// Where our write stands in it.
@@ -124,6 +124,7 @@ pub async fn update(
                         Some(theirs) => {
                             let is_later = counts.as_ref() == Some(&id);
                             let (base, before, ours) = (snapshot.clone(), Rc::clone(&before), ours.clone());
+                            let theirs = Rc::new(theirs);
                             overtaken.push(Overtaken { base, before, theirs, place, ours, is_later });
                         }
                         None => written.remarks.push(format!(

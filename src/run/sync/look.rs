@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::file::{Snapshot as OnDisk, Target};
 use crate::plan::{self, Change, Plan, Side, Terms};
 use crate::reference::Reference;
-use crate::run::rescue::{Own, Put, Rescue};
+use crate::run::rescue::{Own, Put, Rescue, Rivals};
 use crate::run::secret_side;
 use crate::run::{Run, file_side, refused, require};
 use crate::secret::{Key, Secret, Variables};
@@ -34,6 +34,8 @@ pub(super) struct Merge<'a> {
     /// What this run has put into the secret, and what it is about to put there.
     pub(super) own: BTreeMap<Key, Put>,
     pub(super) pending: BTreeMap<Key, Put>,
+    /// What others have put under the same names.
+    pub(super) rivals: Rivals,
     pub(super) rescue: Rescue<'a>,
     /// How many versions were written over when this was last looked at.
     pub(super) overtaken: usize,
@@ -95,6 +97,9 @@ impl Merge<'_> {
         let Some(rescued) = self.rescue.bring_back(&mut document, overtaken, &own, history)? else {
             return Ok(Planned::LookBack);
         };
+        for (key, versions) in &rescued.rivals {
+            self.rivals.entry(key.clone()).or_default().extend(versions.clone());
+        }
         run.tell_no_variables(self.which, &document);
         let mut secret = secret_side::variables(&document);
         run.ci.mask(&secret);

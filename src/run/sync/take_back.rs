@@ -24,6 +24,8 @@ const WATCH: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_millis(200);
 /// How often it is taken back again, so that runs that take back each other's come to an end.
 const AGAIN: usize = 16;
+/// How often the same takes its place.
+const TRIES: usize = 4;
 
 impl Merge<'_> {
     /// A conflict that nobody decides. Before anything was written, that is the end. Where a version of ours was written
@@ -44,7 +46,7 @@ impl Merge<'_> {
         }
         let form = now.map_or(store::Form::Text, |now| now.payload.form);
         let is_later = |key: &Key| {
-            let first = rescued.rivals.get(key);
+            let first = rescued.rivals.get(key).and_then(|rivals| rivals.keys().next());
             first.is_some_and(|first| self.own.get(key).is_some_and(|own| Some(first) < own.place.as_ref()))
         };
         if !self.last.takes_back && !plan.with(Change::Conflict).any(is_later) {
@@ -91,7 +93,7 @@ impl Merge<'_> {
             let mut rescue = Rescue::new(run.config, self.which);
             let (store, deadline, effects) = (run.store, run.deadline, run.effects);
             let looked = store::update(store, self.which, deadline, effects, None, |now, overtaken, history| {
-                self.keep_out(run, &mut rescue, now, overtaken, history)
+                self.keep_out(run, &mut rescue, now, overtaken, history, again / TRIES)
             });
             match looked.await {
                 Ok(written) => {
@@ -109,7 +111,7 @@ impl Merge<'_> {
         Ok(version)
     }
 
-    /// The secret without what this run took back.
+    /// The secret without what this run took back. `step`: how far back to go among what others put in its place.
     fn keep_out(
         &self,
         run: &mut Run<'_>,
@@ -117,6 +119,7 @@ impl Merge<'_> {
         now: Option<&Snapshot>,
         overtaken: &[Overtaken],
         history: &mut History,
+        step: usize,
     ) -> Result<Planned, Failure> {
         let (Some(now), Some(left)) = (now, &self.last.left) else { return Ok(Planned::Keep) };
         run.mask_overtaken(self.which, overtaken);
@@ -134,14 +137,39 @@ impl Merge<'_> {
             return Ok(Planned::Keep);
         }
         for key in back {
-            if then.contains_key(key) {
-                document.graft(key.as_str(), &left).map_err(|fault| self.unusable(&fault))?;
+            let rival = self.rival(run, key, then.get(key), step)?;
+            if rival.is_some() || then.contains_key(key) {
+                let from = rival.as_ref().unwrap_or(&left);
+                document.graft(key.as_str(), from).map_err(|fault| self.unusable(&fault))?;
             } else {
                 document.remove(key);
             }
         }
         let payload = Payload { text: document.print(), form: now.payload.form };
         Ok(Some(payload).filter(|payload| is_news(payload, Some(now))).into())
+    }
+
+    /// A version with what another run put under this name so many steps before `left`. Each of several syncs takes back what
+    /// it wrote itself: what is left for the next one to take back has to give way to what came before it, down to the first
+    /// one, which stands. `None`: `left` is it.
+    fn rival(
+        &self,
+        run: &Run<'_>,
+        key: &Key,
+        left: Option<&Secret>,
+        step: usize,
+    ) -> Result<Option<document::Document>, Failure> {
+        let mut values: Vec<(Secret, document::Document)> = Vec::new();
+        for version in self.rivals.get(key).into_iter().flat_map(BTreeMap::values) {
+            let document = secret_side::document(run.config, self.which, Some(version))?;
+            let value = secret_side::variables(&document).get(key).cloned();
+            if let Some(value) = value.filter(|value| !values.iter().any(|(known, _)| known == value)) {
+                values.push((value, document));
+            }
+        }
+        let at = values.iter().position(|(value, _)| Some(value) == left).unwrap_or(values.len());
+        let at = at.saturating_sub(step);
+        Ok((step > 0 && at < values.len()).then(|| values.swap_remove(at).1))
     }
 
     fn unusable(&self, fault: &document::Fault) -> Failure {
