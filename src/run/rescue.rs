@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Run;
 use super::secret_side::{self, variables};
 use crate::config::Config;
-use crate::document::Document;
+use crate::document::{Document, Fault};
 use crate::error::{Failure, Kind};
 use crate::reference::{Pin, Reference};
 use crate::secret::{Key, Secret};
@@ -43,6 +43,64 @@ pub(super) enum Own<'a> {
     Yields(&'a BTreeMap<Key, Put>),
 }
 
+impl<'a> Own<'a> {
+    fn whose(&self, name: &str) -> Whose<'a> {
+        let Some(key) = Key::new(name) else { return Whose::Others };
+        match self {
+            Self::Stands(mine) => mine.get(&key).map_or(Whose::Others, Whose::Stands),
+            Self::Yields(puts) => puts.get_key_value(&key).map_or(Whose::Others, |(key, put)| Whose::Yields(key, put)),
+        }
+    }
+}
+
+/// Whose a name is that somebody else changed.
+enum Whose<'a> {
+    /// This run changes nothing there.
+    Others,
+    /// It is among [`Own::Stands`].
+    Stands(&'a Key),
+    /// It is among [`Own::Yields`].
+    Yields(&'a Key, &'a Put),
+}
+
+/// What somebody else made of one name, in a version that ours was written over.
+struct TheirChange<'c> {
+    by: &'c Overtaken,
+    name: &'c str,
+    /// What our write started from.
+    was: Option<&'c Secret>,
+    /// What they put there.
+    value: &'c Secret,
+    /// What is there now.
+    here: Option<&'c Secret>,
+    whose: Whose<'c>,
+    /// It counted after ours, and whoever wrote the next one saw it: a sync may have taken it back.
+    is_seen: bool,
+}
+
+impl TheirChange<'_> {
+    fn is_none(&self) -> bool {
+        self.was == Some(self.value)
+    }
+
+    /// Whether nothing is to be done or told, whatever was there before.
+    fn is_needless(&self, decided: &HashSet<String>) -> bool {
+        match self.whose {
+            // A newer one that changed this name has been looked at.
+            Whose::Others => self.is_seen || decided.contains(self.name),
+            // Both did the same.
+            Whose::Stands(_) => self.here == Some(self.value),
+            // Where it stands is to be told in any case.
+            Whose::Yields(..) => false,
+        }
+    }
+
+    /// Whether what is there now is what this run put there.
+    fn is_over_ours(&self) -> bool {
+        matches!(self.whose, Whose::Yields(_, put) if put.put.as_ref() == self.here)
+    }
+}
+
 /// What [`Rescue::bring_back`] did.
 #[derive(Default)]
 pub(super) struct Rescued {
@@ -65,8 +123,8 @@ type Members = HashMap<String, Secret>;
 pub(super) struct Rescue<'a> {
     config: &'a Config,
     which: &'a Reference,
-    /// What this run itself put back.
-    put_back: Members,
+    /// All that this run itself put back, or was about to: a plan may be asked again before it is written.
+    put_back: HashMap<String, Vec<Secret>>,
     /// What of others has had its place in the secret already, whatever came of it.
     handed_over: HashSet<(String, String)>,
     /// The older versions that were looked at, by id.
@@ -100,84 +158,83 @@ impl<'a> Rescue<'a> {
         let now = members(document);
         let mut decided = HashSet::new();
         let mut done = Rescued::default();
-        for Overtaken { base, before, theirs: read, place, is_later, .. } in overtaken.iter().rev() {
-            // What came after ours counted, and whoever wrote the next one saw it: a sync may have taken it back.
-            let is_seen = *is_later && matches!(own, Own::Yields(_));
-            let base = members(&secret_side::document(self.config, self.which, base.as_ref())?);
-            let version = &read.version;
-            let pinned = Reference { pin: Pin::Version(version.0.clone()), ..self.which.clone() };
-            let theirs = secret_side::document(self.config, &pinned, Some(read))?;
-            for (name, value) in theirs.members() {
-                let key = Key::new(&name);
-                let mine = match (&key, own) {
-                    (Some(key), Own::Yields(puts)) => puts.get_key_value(key),
-                    _ => None,
-                };
-                // A newer one that changed this name has been looked at, unless the first one counts.
-                if base.get(&name) == Some(&value) || (mine.is_none() && (is_seen || decided.contains(&name))) {
+        for by in overtaken.iter().rev() {
+            let is_seen = by.is_later && matches!(own, Own::Yields(_));
+            let base = members(&secret_side::document(self.config, self.which, by.base.as_ref())?);
+            let pinned = Reference { pin: Pin::Version(by.theirs.version.0.clone()), ..self.which.clone() };
+            let theirs = secret_side::document(self.config, &pinned, Some(&by.theirs))?;
+            for (name, value) in &theirs.members() {
+                let (was, here, whose) = (base.get(name), now.get(name), own.whose(name));
+                let change = TheirChange { by, name, was, value, here, whose, is_seen };
+                if change.is_none() || change.is_needless(&decided) {
                     continue;
                 }
-                let here = now.get(&name);
-                let stands = key.as_ref().filter(|key| matches!(own, Own::Stands(mine) if mine.contains(*key)));
-                // Both did the same: whatever it was before, nothing is to be done or told.
-                if stands.is_some() && here == Some(&value) {
-                    continue;
-                }
-                // That writer may have started from an older version, and what it did not change would look like a
-                // change back.
-                if let Some(was) = base.get(&name) {
-                    match self.is_older(&name, &value, was, before, history) {
-                        Some(true) => {
-                            if mine.is_none() {
-                                self.outdated.entry(name).or_insert_with(|| version.clone());
-                            }
-                            continue;
-                        }
-                        Some(false) => {}
-                        None => {
-                            history.want(before.iter().flatten());
-                            return Ok(None);
-                        }
+                match self.is_outdated(&change, history) {
+                    Some(false) => {}
+                    Some(true) => continue,
+                    None => {
+                        history.want(by.before.iter().flatten());
+                        return Ok(None);
                     }
                 }
-                if let Some(key) = stands {
-                    done.overruled.insert(key.clone());
-                    continue;
-                }
-                match mine {
-                    // Copied from ours, or the same by chance.
-                    Some((_, own)) if own.put.as_ref() == Some(&value) => continue,
-                    Some((key, _)) => {
-                        done.rivals.entry(key.clone()).or_default().insert(place.clone(), Rc::clone(read));
+                if self.counts(&change, &mut decided, &mut done) && self.has_room(&change) {
+                    document.graft(name, &theirs).map_err(|fault| self.unusable(&fault))?;
+                    if change.is_over_ours() {
+                        done.yielded.push((name.clone(), by.theirs.version.clone()));
                     }
-                    None => {}
-                }
-                // Ours is there again all the same: what came first in the order is for this run to bring back.
-                let is_first = mine.is_some_and(|(_, own)| Some(place) < own.place.as_ref());
-                if (is_seen && !is_first)
-                    || !decided.insert(name.clone())
-                    || self.handed_over.contains(&(name.clone(), version.0.clone()))
-                {
-                    continue;
-                }
-                let yields = mine.is_some_and(|(_, own)| own.put.as_ref() == here);
-                let was_put_back = here.is_some() && here == self.put_back.get(&name);
-                let untouched = here == base.get(&name) || was_put_back || yields;
-                if untouched && here != Some(&value) {
-                    document.graft(&name, &theirs).map_err(|fault| {
-                        let secret = self.which;
-                        let what = format!("the secret `{secret}` cannot take what another run wrote into it: {fault}");
-                        Failure::new(Kind::Partial, what).help(fault.help(&secret.id))
-                    })?;
-                    if yields {
-                        done.yielded.push((name.clone(), version.clone()));
-                    }
-                    self.put_back.insert(name, value);
+                    self.put_back.entry(name.clone()).or_default().push(value.clone());
                     done.changed = true;
                 }
             }
         }
         Ok(Some(done))
+    }
+
+    /// Whether that writer did not change the value: it may have started from an older version, and what it left alone would
+    /// look like a change back. `None` where more of the past has to be read.
+    fn is_outdated(&mut self, change: &TheirChange<'_>, history: &History) -> Option<bool> {
+        let Some(was) = change.was else { return Some(false) };
+        let is_outdated = self.is_older(change.name, change.value, was, &change.by.before, history)?;
+        if is_outdated && !matches!(change.whose, Whose::Yields(..)) {
+            self.outdated.entry(change.name.to_owned()).or_insert_with(|| change.by.theirs.version.clone());
+        }
+        Some(is_outdated)
+    }
+
+    /// Whether it is this change that decides the name, of all that others made to it. `done` gets what is to be told of it.
+    fn counts(&self, change: &TheirChange<'_>, decided: &mut HashSet<String>, done: &mut Rescued) -> bool {
+        match change.whose {
+            Whose::Others => decided.insert(change.name.to_owned()),
+            Whose::Stands(key) => {
+                done.overruled.insert(key.clone());
+                false
+            }
+            // Copied from ours, or the same by chance.
+            Whose::Yields(_, put) if put.put.as_ref() == Some(change.value) => false,
+            Whose::Yields(key, put) => {
+                let place = &change.by.place;
+                done.rivals.entry(key.clone()).or_default().insert(place.clone(), Rc::clone(&change.by.theirs));
+                // Ours is there again all the same: what came first in the order is for this run to bring back.
+                let is_first = Some(place) < put.place.as_ref();
+                let version = &change.by.theirs.version;
+                (is_first || !change.is_seen)
+                    && decided.insert(change.name.to_owned())
+                    && !self.handed_over.contains(&(change.name.to_owned(), version.0.clone()))
+            }
+        }
+    }
+
+    /// Whether nobody else has put anything there since.
+    fn has_room(&self, change: &TheirChange<'_>) -> bool {
+        let TheirChange { name, was, value, here, .. } = *change;
+        let was_put_back = here.is_some_and(|here| self.put_back.get(name).is_some_and(|put| put.contains(here)));
+        (here == was || was_put_back || change.is_over_ours()) && here != Some(value)
+    }
+
+    fn unusable(&self, fault: &Fault) -> Failure {
+        let secret = self.which;
+        let what = format!("the secret `{secret}` cannot take what another run wrote into it: {fault}");
+        Failure::new(Kind::Partial, what).help(fault.help(&secret.id))
     }
 
     /// What the user has to know: a value that another run had not changed cannot be told from one that it changed back.

@@ -201,6 +201,9 @@ impl Store for Azure {
     }
 
     async fn between(&self, which: &Reference, older: &Version, newer: &Version) -> Result<Vec<Version>, Failure> {
+        if self.allowed.unsafe_write {
+            return Ok(Vec::new());
+        }
         let (vault, name) = self.place(which)?;
         Ok(between(&vault.versions(&name).await.map_err(Trouble::failure)?, &older.0, &newer.0))
     }
