@@ -165,11 +165,11 @@ impl Run<'_> {
         let mut overruled: BTreeSet<Key> = BTreeSet::new();
         let mut rescue = Rescue::new(config, which);
         let written =
-            store::update(self.store, which, self.deadline, self.effects, None, |snapshot, overtaken, history| {
+            store::update(self.store, which, self.deadline, self.effects, None, |snapshot, raced, history| {
                 let mut document = secret_side::document(config, which, snapshot)?;
-                self.mask_overtaken(which, overtaken);
+                self.mask_overtaken(which, &raced.overtaken);
                 let own = Own::Stands(&mine);
-                let Some(rescued) = rescue.bring_back(&mut document, overtaken, &own, history)? else {
+                let Some(rescued) = rescue.bring_back(&mut document, &raced.overtaken, &own, history)? else {
                     return Ok(Planned::LookBack);
                 };
                 overruled.extend(rescued.overruled);

@@ -8,8 +8,8 @@ mod history;
 pub mod local;
 mod update;
 
-pub use history::{History, Ids, Known, Place, STALE};
-pub use update::{Backoff, Overtaken, Planned, Written, update};
+pub use history::{History, Ids, Known, Place, RECENT, STALE};
+pub use update::{Backoff, Overtaken, Planned, Raced, Written, update};
 
 use std::collections::HashSet;
 use std::fmt;
@@ -107,6 +107,8 @@ pub struct Race {
     pub ours: Place,
     /// The versions before the one that was expected, as far as a writer of this moment may have read them.
     pub before: Ids,
+    /// What counted right after ours was written, where the order of the writes is not that of the places.
+    pub counts: Option<Version>,
 }
 
 /// A secret that a pattern matches.
@@ -131,8 +133,13 @@ pub trait Store {
     async fn commit(&self, which: &Reference, expected: Option<&Version>, payload: &Payload)
     -> Result<Commit, Failure>;
 
-    /// The versions between two others, the newest first, as far as a write that was made over them may still be mended.
-    /// None where a store refuses such a write.
+    /// Whether a write may hide what others wrote since: it is then for this run to mend ([`Commit::Done`]).
+    fn may_hide(&self) -> bool {
+        false
+    }
+
+    /// The versions between two others, the newest first, [`RECENT`] at the most, as far as whoever has hidden one may still
+    /// be about to mend that. None where [`Store::may_hide`] says no.
     async fn between(&self, _which: &Reference, _older: &Version, _newer: &Version) -> Result<Vec<Version>, Failure> {
         Ok(Vec::new())
     }

@@ -152,7 +152,7 @@ impl Run<'_> {
             if stop.get() {
                 return None;
             }
-            let plan = |found: Option<&Snapshot>, _: &[store::Overtaken], _: &mut store::History| {
+            let plan = |found: Option<&Snapshot>, _: &store::Raced, _: &mut store::History| {
                 if let Some(found) = found {
                     foreign.borrow_mut().insert(one.key.clone(), found.payload.text.clone());
                 }

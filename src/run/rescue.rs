@@ -141,7 +141,7 @@ impl<'a> Rescue<'a> {
 
     /// What [`Rescued::yielded`] told was written: it is not brought back a second time, because whoever wrote it may have
     /// taken it back since.
-    pub(super) fn hand_over(&mut self, yielded: Vec<(String, Version)>) {
+    pub(super) fn note_yielded(&mut self, yielded: Vec<(String, Version)>) {
         self.handed_over.extend(yielded.into_iter().map(|(name, version)| (name, version.0)));
     }
 
@@ -159,7 +159,7 @@ impl<'a> Rescue<'a> {
         let mut decided = HashSet::new();
         let mut done = Rescued::default();
         for by in overtaken.iter().rev() {
-            let is_seen = by.is_later && matches!(own, Own::Yields(_));
+            let is_seen = by.counted && matches!(own, Own::Yields(_));
             let base = members(&secret_side::document(self.config, self.which, by.base.as_ref())?);
             let pinned = Reference { pin: Pin::Version(by.theirs.version.0.clone()), ..self.which.clone() };
             let theirs = secret_side::document(self.config, &pinned, Some(&by.theirs))?;

@@ -18,8 +18,8 @@ use crate::file::{self, Snapshot as OnDisk, Target};
 use crate::plan::{Change, Plan, Side, Told};
 use crate::reference::Reference;
 use crate::secret::{Key, Variables};
-use crate::store::{self, Backoff, History, Overtaken, Snapshot, Version, Written};
-use look::{Last, Merge};
+use crate::store::{self, Backoff, History, Raced, Snapshot, Version, Written};
+use look::{Last, Merge, Pending};
 
 impl Run<'_> {
     pub(super) async fn sync(&mut self) -> Result<Outcome, Failure> {
@@ -67,13 +67,15 @@ impl Run<'_> {
                 before: before.as_ref(),
                 required: &required,
                 base,
+                // What the file was last given is no version.
                 since: since.filter(|_| given.is_none()),
                 file: document.variables(),
                 own: BTreeMap::new(),
-                pending: BTreeMap::new(),
+                pending: Pending::default(),
                 rivals: BTreeMap::new(),
                 rescue: Rescue::new(config, which),
-                overtaken: 0,
+                writes: 0,
+                contested: false,
                 patience: None,
                 committed: Plan::default(),
                 last: Last::default(),
@@ -81,11 +83,11 @@ impl Run<'_> {
             let (store, deadline, effects) = (self.store, self.deadline, self.effects);
             let (mut written, mut first) = (Written::default(), Some(ancestor.secret));
             loop {
-                let plan = |now: Option<&Snapshot>, overtaken: &[Overtaken], history: &mut History| {
-                    merge.look(self, now, overtaken, history)
+                let plan = |now: Option<&Snapshot>, raced: &Raced, history: &mut History| {
+                    merge.look(self, now, raced, history)
                 };
                 written.follow(store::update(store, which, deadline, effects, first.take(), plan).await?);
-                // What came later stands for now: whoever wrote it is about to take it back.
+                // A later value stands for now: whoever wrote it is about to take it back.
                 if merge.last.hands_over.is_none() {
                     break;
                 }
@@ -96,7 +98,11 @@ impl Run<'_> {
             }
             let mut version = written.version;
             if merge.last.takes_back && written.changed {
-                version = merge.watch(self).await?.or(version);
+                let watched = merge.watch(self).await;
+                if watched.is_err() {
+                    self.ci.plan(&title, &merge.last.plan.refused(), Told::AsPlan, config.dry_run);
+                }
+                version = watched?.or(version);
             }
             let Merge { file, committed, last: Last { plan, document, takes_back, .. }, .. } = merge;
             let versions: Vec<String> = version.iter().map(ToString::to_string).collect();

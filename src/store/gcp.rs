@@ -21,7 +21,7 @@ use futures_util::stream::{self, StreamExt as _};
 use google_cloud_gax::error::Error;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 
-use super::{Allowed, Commit, Listed, Payload, Place, Race, Snapshot, Store, Version, is_empty};
+use super::{Allowed, Commit, Listed, Payload, Place, RECENT, Race, Snapshot, Store, Version, is_empty};
 use crate::auth::Means;
 use crate::auth::gcp::Login;
 use crate::config;
@@ -38,9 +38,6 @@ const MAX_BYTES: usize = 65_536;
 const PARALLEL: usize = 16;
 /// How many versions are looked back at, at the most.
 const LOOK_BACK: usize = 4096;
-/// How many versions others may add while a run mends what it has written over: the
-/// [quota](https://cloud.google.com/secret-manager/quotas) is two a second.
-const RECENT: usize = 64;
 /// How many versions one page of a list brings. Newest first, so that the first page is nearly always enough.
 const PAGE: i32 = 250;
 
@@ -160,9 +157,13 @@ impl Store for Gcp {
         let race = (!overtook.is_empty()).then(|| {
             let before =
                 (1..from.saturating_sub(1)).rev().take(LOOK_BACK).map(|number| vec![version(number)]).collect();
-            Race { overtook, ours: placed(number), before }
+            Race { overtook, ours: placed(number), before, counts: None }
         });
         Ok(Commit::Done { version: version(number), race, remark: None })
+    }
+
+    fn may_hide(&self) -> bool {
+        !self.allowed.unsafe_write
     }
 
     async fn between(&self, _: &Reference, older: &Version, newer: &Version) -> Result<Vec<Version>, Failure> {

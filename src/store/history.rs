@@ -1,4 +1,4 @@
-//! What a secret held before a race: read only where a race cannot be judged without it, and each version once. It is
+//! What a secret held before a race, or since the base of a sync: read only where it is needed, and each version once. It is
 //! compared, and neither written nor shown, so that nobody has to mask it.
 
 use std::collections::HashMap;
@@ -20,17 +20,27 @@ pub struct Place(pub i64, pub String);
 /// a minute of one secret ([quotas](https://cloud.google.com/secret-manager/quotas)).
 pub const STALE: usize = 256;
 
+/// How many versions others may add while a run mends what it has written over.
+pub const RECENT: usize = 64;
+
 /// The versions that were read.
-#[derive(Default)]
 pub struct History {
+    may_hide: bool,
     /// `None`: it is gone, or was disabled, or its key was.
     read: HashMap<String, Option<Snapshot>>,
     /// Those that somebody asked for in vain.
     wanted: Vec<Version>,
-    /// Two versions, and those between them.
-    span: Option<(Version, Version, Vec<Version>)>,
-    /// The two that somebody asked for in vain.
-    wanted_span: Option<(Version, Version)>,
+    span: Option<Span>,
+    /// Those that were read for a span: of one that is closed to this run nothing is known, which is enough there.
+    spanned: HashMap<String, Option<Snapshot>>,
+}
+
+/// What lies between two versions.
+struct Span {
+    older: Version,
+    newer: Version,
+    /// `None`: it was asked for.
+    between: Option<Vec<Version>>,
 }
 
 /// What is known of one version.
@@ -44,6 +54,12 @@ pub enum Known<'a> {
 }
 
 impl History {
+    /// Nothing yet. `may_hide`: what [`Store::may_hide`] says.
+    pub(super) fn new(may_hide: bool) -> Self {
+        let (read, wanted, span, spanned) = (HashMap::new(), Vec::new(), None, HashMap::new());
+        Self { may_hide, read, wanted, span, spanned }
+    }
+
     /// What is known of this version.
     #[must_use]
     pub fn of(&self, version: &Version) -> Known<'_> {
@@ -60,31 +76,37 @@ impl History {
         self.wanted.extend(unread.take(STALE).cloned());
     }
 
-    /// What was written between two versions, the newest first and as far as it can be read; `None` asks for it, and it is
-    /// there when the plan is asked anew.
+    /// What was written between two versions, the newest first and as far as it can be read; nothing where nothing can have
+    /// been hidden there. `None` asks for it, and it is there when the plan is asked anew.
     pub fn between(&mut self, older: &Version, newer: &Version) -> Option<Vec<&Snapshot>> {
-        let known = self.span.take().filter(|(from, to, _)| (from, to) == (older, newer));
-        let Some((from, to, versions)) = known else {
-            self.wanted_span = Some((older.clone(), newer.clone()));
+        if !self.may_hide || older == newer {
+            return Some(Vec::new());
+        }
+        let known = self.span.as_ref().filter(|span| (&span.older, &span.newer) == (older, newer));
+        let Some(between) = known.and_then(|span| span.between.as_ref()) else {
+            self.span = Some(Span { older: older.clone(), newer: newer.clone(), between: None });
             return None;
         };
-        self.want(versions.iter());
-        let (_, _, versions) = self.span.insert((from, to, versions));
-        if !self.wanted.is_empty() {
-            return None;
-        }
-        Some(versions.iter().filter_map(|version| self.read.get(&version.0)?.as_ref()).collect())
+        Some(between.iter().filter_map(|version| self.spanned.get(&version.0)?.as_ref()).collect())
     }
 
     /// Reads what was asked for.
     pub(super) async fn look_back(&mut self, store: &dyn Store, which: &Reference) -> Result<(), Failure> {
-        if let Some((older, newer)) = self.wanted_span.take() {
-            let versions = store.between(which, &older, &newer).await?;
-            self.want(versions.iter());
-            self.span = Some((older, newer, versions));
+        let pinned = |version: &Version| Reference { pin: Pin::Version(version.0.clone()), ..which.clone() };
+        if let Some(span) = self.span.as_mut().filter(|span| span.between.is_none()) {
+            let between = store.between(which, &span.older, &span.newer).await?;
+            let unread: Vec<&Version> = between.iter().filter(|id| !self.spanned.contains_key(&id.0)).collect();
+            let references: Vec<Reference> = unread.iter().copied().map(pinned).collect();
+            for (version, answer) in unread.into_iter().zip(store.fetch(&references).await) {
+                let found = match answer {
+                    Err(failure) if matches!(failure.kind, Kind::Unavailable | Kind::Login) => return Err(failure),
+                    answer => answer.unwrap_or_default(),
+                };
+                self.spanned.insert(version.0.clone(), found);
+            }
+            span.between = Some(between);
         }
         let wanted = std::mem::take(&mut self.wanted);
-        let pinned = |version: &Version| Reference { pin: Pin::Version(version.0.clone()), ..which.clone() };
         let references: Vec<Reference> = wanted.iter().map(pinned).collect();
         for (version, answer) in wanted.into_iter().zip(store.fetch(&references).await) {
             let found = match answer {

@@ -11,6 +11,9 @@ use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
 use crate::reference::{Pin, Reference};
 
+/// The pause between two looks where somebody else is expected to write.
+const WAIT: Duration = Duration::from_millis(200);
+
 /// What a write came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -31,7 +34,16 @@ impl Written {
     }
 }
 
-/// A version of somebody else that one of ours was written over, and the one that both started from.
+/// What a run has met so far of others that write.
+#[derive(Default)]
+pub struct Raced {
+    /// What its versions were written over, as far as that can be read.
+    pub overtaken: Vec<Overtaken>,
+    /// Where those versions of its own stand, in the order of the writes.
+    pub written: Vec<Place>,
+}
+
+/// A version of somebody else that one of ours was written over.
 pub struct Overtaken {
     /// What our write started from; `None` where there was no secret.
     pub base: Option<Snapshot>,
@@ -41,10 +53,8 @@ pub struct Overtaken {
     pub theirs: Rc<Snapshot>,
     /// Where that stands in the order that is the same to all runs.
     pub place: Place,
-    /// Where our write stands in it.
-    pub ours: Place,
-    /// Theirs was what counted right after both were written: it is the later one, and the other has ours to look at.
-    pub is_later: bool,
+    /// Theirs was what counted right after both were written: whoever wrote it has ours to look at, and not the other way.
+    pub counted: bool,
 }
 
 /// What a look at the secret leads to.
@@ -53,8 +63,8 @@ pub enum Planned {
     Keep,
     /// This is to be its content.
     Write(Payload),
-    /// Somebody else is expected to write it: nothing is written, and it is looked at again after a pause.
-    Look,
+    /// Somebody else is expected to write: nothing is written, and it is looked at again after a pause.
+    Wait,
     /// It takes the older versions that the history was asked for: they are read, and the plan is asked anew.
     LookBack,
 }
@@ -66,7 +76,7 @@ impl From<Option<Payload>> for Planned {
 }
 
 /// Fetch, plan, commit, and again from the start when somebody else was faster, until it holds or `deadline` is near.
-/// `plan` gets what the secret holds, what we wrote over in this run and what was read of the time before, and gives what the
+/// `plan` gets what the secret holds, what this run has met of others and what was read of other versions, and gives what the
 /// secret shall hold; it is asked anew after every lost race. `first`: what the secret held a moment ago, where it was read
 /// already.
 ///
@@ -79,53 +89,54 @@ pub async fn update(
     deadline: Instant,
     effects: &Effects,
     mut first: Option<Option<Snapshot>>,
-    mut plan: impl FnMut(Option<&Snapshot>, &[Overtaken], &mut History) -> Result<Planned, Failure>,
+    mut plan: impl FnMut(Option<&Snapshot>, &Raced, &mut History) -> Result<Planned, Failure>,
 ) -> Result<Written, Failure> {
     let effects = effects.on(&which.id);
     let mut written = Written { version: None, changed: false, remarks: Vec::new() };
-    let mut overtaken: Vec<Overtaken> = Vec::new();
-    let mut history = History::default();
+    let mut raced = Raced::default();
+    let mut history = History::new(store.may_hide());
     let mut backoff = Backoff::default();
     loop {
         let snapshot = match first.take() {
             Some(snapshot) => snapshot,
-            None => fetch_one(store, which).await.map_err(|failure| half_done(failure, which, &overtaken))?,
+            None => fetch_one(store, which).await.map_err(|failure| half_done(failure, which, &raced))?,
         };
-        written.remarks.extend(snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone()));
+        if let Some(remark) = snapshot.as_ref().and_then(|snapshot| snapshot.remark.clone())
+            && !written.remarks.contains(&remark)
+        {
+            written.remarks.push(remark);
+        }
         let version = snapshot.as_ref().map(|s| s.version.clone());
-        let planned = look(&mut plan, store, which, snapshot.as_ref(), &overtaken, &mut history).await;
-        let outcome = match planned.map_err(|failure| half_done(failure, which, &overtaken))? {
+        let planned = ask(&mut plan, store, which, snapshot.as_ref(), &raced, &mut history).await;
+        let planned = planned.map_err(|failure| half_done(failure, which, &raced))?;
+        let is_wait = matches!(planned, Planned::Wait);
+        let outcome = match planned {
             Planned::Keep => {
                 effects.may_hide(None);
                 return Ok(Written { version, ..written });
             }
             Planned::Write(payload) => store.commit(which, version.as_ref(), &payload).await,
-            Planned::Look | Planned::LookBack => Ok(Commit::Conflict),
+            Planned::Wait | Planned::LookBack => Ok(Commit::Conflict),
         };
-        match outcome.map_err(|failure| half_done(failure, which, &overtaken))? {
+        match outcome.map_err(|failure| half_done(failure, which, &raced))? {
             Commit::Done { version, race, remark } => {
                 written.remarks.extend(remark);
                 written.changed = true;
-                let Some(Race { overtook, ours, before }) = race else {
+                let Some(Race { overtook, ours, before, counts }) = race else {
                     effects.may_hide(None);
                     return Ok(Written { version: Some(version), ..written });
                 };
                 let ids: Vec<String> = overtook.iter().map(|(id, _)| id.to_string()).collect();
                 effects.may_hide(Some(format!("it may hide what others wrote as version {}", ids.join(", "))));
-                // Where versions are numbers, what a write was written over came before it. Elsewhere only a look tells, and
-                // only at once.
-                let counts = match version.0.parse::<u64>() {
-                    Ok(_) => None,
-                    Err(_) => fetch_one(store, which).await.ok().flatten().map(|now| now.version),
-                };
+                raced.written.push(ours);
                 let read = fetch_versions(store, which, overtook.iter().map(|(id, _)| id)).await?;
                 for ((id, place), theirs) in overtook.into_iter().zip(read) {
                     match theirs {
                         Some(theirs) => {
-                            let is_later = counts.as_ref() == Some(&id);
-                            let (base, before, ours) = (snapshot.clone(), Rc::clone(&before), ours.clone());
+                            let counted = counts.as_ref() == Some(&id);
+                            let (base, before) = (snapshot.clone(), Rc::clone(&before));
                             let theirs = Rc::new(theirs);
-                            overtaken.push(Overtaken { base, before, theirs, place, ours, is_later });
+                            raced.overtaken.push(Overtaken { base, before, theirs, place, counted });
                         }
                         None => written.remarks.push(format!(
                             "version {id} of `{which}`, written by somebody else at the same time, cannot be read any more"
@@ -136,27 +147,27 @@ pub async fn update(
             Commit::Rehearsed => return Ok(Written { version, ..written }),
             Commit::Conflict => {}
         }
-        let wait = backoff.pause();
+        let wait = if is_wait { WAIT } else { backoff.pause() };
         if Instant::now() + wait >= deadline {
             let what = format!("others kept writing `{which}` until the time was up");
             let failure = Failure::new(Kind::Refused, what).help("run it again, or raise `timeout_seconds`");
-            return Err(half_done(failure, which, &overtaken));
+            return Err(half_done(failure, which, &raced));
         }
         tokio::time::sleep(wait).await;
     }
 }
 
 /// Asks the plan until it needs no more of the past.
-async fn look(
-    plan: &mut impl FnMut(Option<&Snapshot>, &[Overtaken], &mut History) -> Result<Planned, Failure>,
+async fn ask(
+    plan: &mut impl FnMut(Option<&Snapshot>, &Raced, &mut History) -> Result<Planned, Failure>,
     store: &dyn Store,
     which: &Reference,
     now: Option<&Snapshot>,
-    overtaken: &[Overtaken],
+    raced: &Raced,
     history: &mut History,
 ) -> Result<Planned, Failure> {
     loop {
-        match plan(now, overtaken, history)? {
+        match plan(now, raced, history)? {
             Planned::LookBack => history.look_back(store, which).await?,
             planned => return Ok(planned),
         }
@@ -164,11 +175,11 @@ async fn look(
 }
 
 /// A failure after a version of ours was written over others says which ones to look at.
-fn half_done(failure: Failure, which: &Reference, overtaken: &[Overtaken]) -> Failure {
-    if overtaken.is_empty() {
+fn half_done(failure: Failure, which: &Reference, raced: &Raced) -> Failure {
+    if raced.overtaken.is_empty() {
         return failure;
     }
-    let versions: Vec<String> = overtaken.iter().map(|o| format!("`{}`", o.theirs.version)).collect();
+    let versions: Vec<String> = raced.overtaken.iter().map(|o| format!("`{}`", o.theirs.version)).collect();
     let what =
         format!("a version of ours may hide what others wrote into `{which}` as version {}", versions.join(", "));
     let mut problems = failure.problems;

@@ -10,17 +10,20 @@ use crate::document;
 use crate::dotenv::Document;
 use crate::error::Failure;
 use crate::file::{Snapshot as OnDisk, Target};
-use crate::plan::{self, Change, Plan, Side, Terms};
+use crate::plan::{self, Change, Plan, Side, Step, Terms};
 use crate::reference::Reference;
 use crate::run::rescue::{Own, Put, Rescue, Rivals};
 use crate::run::secret_side;
 use crate::run::{Run, file_side, refused, require};
 use crate::secret::{Key, Secret, Variables};
-use crate::store::{History, Overtaken, Payload, Planned, Snapshot, Version};
+use crate::store::{History, Payload, Planned, Raced, Snapshot, Version};
 
 /// How long another run is waited for that is about to mend what it has written over, or to take back what it wrote: counted
-/// from the last version that anybody wrote.
+/// from when this run first saw the version that was written last.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What is left then to write all the same.
+const REST: Duration = Duration::from_secs(1);
+
 /// One file and one secret, being merged, in one go at the store.
 pub(super) struct Merge<'a> {
     pub(super) which: &'a Reference,
@@ -33,17 +36,26 @@ pub(super) struct Merge<'a> {
     pub(super) file: Variables,
     /// What this run has put into the secret, and what it is about to put there.
     pub(super) own: BTreeMap<Key, Put>,
-    pub(super) pending: BTreeMap<Key, Put>,
+    pub(super) pending: Pending,
     /// What others have put under the same names.
     pub(super) rivals: Rivals,
     pub(super) rescue: Rescue<'a>,
-    /// How many versions were written over when this was last looked at.
-    pub(super) overtaken: usize,
+    /// How many versions of its own this run had written when it last looked.
+    pub(super) writes: usize,
+    /// Whether a value of another stood in place of this run's, and was waited for to be taken back.
+    pub(super) contested: bool,
     /// The version that was there last, and until when its like is waited for.
     pub(super) patience: Option<(Version, Instant)>,
     /// What the versions that were written have changed.
     pub(super) committed: Plan,
     pub(super) last: Last,
+}
+
+/// What the write that was planned last will have done.
+#[derive(Default)]
+pub(super) struct Pending {
+    puts: BTreeMap<Key, Put>,
+    plan: Plan,
 }
 
 /// What the last look at both sides gave.
@@ -54,17 +66,18 @@ pub(super) struct Last {
     pub(super) document: Option<Document>,
     /// Whether this run takes back what it wrote.
     pub(super) takes_back: bool,
-    /// What others wrote and this run lets stand for now, in place of its own: whoever came later is about to take it back.
+    /// Others' values stand for now in place of this run's own, which came first: whoever wrote them is about to take them
+    /// back. Which, as far as it was this run that put them there.
     pub(super) hands_over: Option<Vec<(String, Version)>>,
     /// The text of the secret without what was taken back.
     pub(super) left: Option<Secret>,
 }
 
 impl Merge<'_> {
-    /// Looks at what is there anew: what was written over so far has been looked at.
+    /// Before another go at the store, which counts what it writes from nothing: all so far has been looked at.
     pub(super) fn starts_over(&mut self) {
         self.last.hands_over = None;
-        self.overtaken = 0;
+        self.writes = 0;
     }
 
     /// Merges with what the secret holds now.
@@ -72,29 +85,27 @@ impl Merge<'_> {
         &mut self,
         run: &mut Run<'_>,
         now: Option<&Snapshot>,
-        overtaken: &[Overtaken],
+        raced: &Raced,
         history: &mut History,
     ) -> Result<Planned, Failure> {
         let config = run.config;
-        run.mask_overtaken(self.which, overtaken.get(self.overtaken..).unwrap_or_default());
-        if overtaken.len() > self.overtaken {
+        let (pending, hands_over) = (std::mem::take(&mut self.pending), self.last.hands_over.take());
+        if raced.written.len() > self.writes {
             // What was to be written then was written.
-            let place = overtaken.last().map(|last| last.ours.clone());
-            for (key, put) in std::mem::take(&mut self.pending) {
-                let put = Put { place: place.clone(), ..put };
+            run.mask_overtaken(self.which, &raced.overtaken);
+            for (key, put) in pending.puts {
+                let put = Put { place: raced.written.last().cloned(), ..put };
                 self.own.entry(key).and_modify(|own| own.put.clone_from(&put.put)).or_insert(put);
             }
-            self.rescue.hand_over(self.last.hands_over.take().unwrap_or_default());
-            self.committed.absorb(&self.last.plan.on(Side::Secret));
-            self.overtaken = overtaken.len();
+            self.rescue.note_yielded(hands_over.unwrap_or_default());
+            self.committed.absorb(&pending.plan);
+            self.writes = raced.written.len();
         }
-        self.pending.clear();
-        self.last.hands_over = None;
         let mut document = secret_side::document(config, self.which, now)?;
         let current = secret_side::variables(&document);
         run.ci.mask(&current);
         let own = Own::Yields(&self.own);
-        let Some(rescued) = self.rescue.bring_back(&mut document, overtaken, &own, history)? else {
+        let Some(rescued) = self.rescue.bring_back(&mut document, &raced.overtaken, &own, history)? else {
             return Ok(Planned::LookBack);
         };
         for (key, versions) in &rescued.rivals {
@@ -123,8 +134,13 @@ impl Merge<'_> {
         }
         match self.is_settled(run, now, &plan, &secret, history) {
             None => return Ok(Planned::LookBack),
-            Some(false) if self.waits(run, now) => return Ok(Planned::Look),
+            Some(false) if self.waits(run, now) => return Ok(Planned::Wait),
             Some(_) => {}
+        }
+        // Ours is there again: taken back by the other one, or written once more by a third run that mends that in a moment.
+        let is_done = !rescued.changed && !plan.on(Side::Secret).has_changes();
+        if self.contested && is_done && self.waits(run, now) {
+            return Ok(Planned::Wait);
         }
         let to_file = plan.on(Side::File);
         let after = plan::applied(&to_file, &secret, &self.file);
@@ -139,8 +155,9 @@ impl Merge<'_> {
         if let (Some(changed), Some(from)) = (&changed, from) {
             for step in &to_secret.steps {
                 let (was, put) = (secret.get(&step.key).cloned(), changed.reads_as.get(&step.key).cloned());
-                self.pending.insert(step.key.clone(), Put { was, from: Rc::clone(&from), put, place: None });
+                self.pending.puts.insert(step.key.clone(), Put { was, from: Rc::clone(&from), put, place: None });
             }
+            self.pending.plan = to_secret;
         }
         self.last = Last { plan, document: Some(text), ..Last::default() };
         Ok(changed.map(|changed| changed.payload).filter(|payload| is_news(payload, now)).into())
@@ -159,17 +176,17 @@ impl Merge<'_> {
     ) -> Option<bool> {
         let (Some(base), Some(since), Some(now)) = (&self.base, &self.since, now) else { return Some(true) };
         let to_secret = plan.on(Side::Secret);
-        if !self.own.is_empty() || *since == now.version || !to_secret.has_changes() || run.config.dry_run {
+        let as_in_the_base = |step: &&Step| secret.get(&step.key) == base.get(&step.key);
+        let keys: Vec<&Key> = to_secret.steps.iter().filter(as_in_the_base).map(|step| &step.key).collect();
+        if !self.own.is_empty() || keys.is_empty() || run.config.dry_run {
             return Some(true);
         }
-        let held = history.between(since, &now.version)?;
-        let documents =
-            held.into_iter().filter_map(|held| secret_side::document(run.config, self.which, Some(held)).ok());
-        Some(documents.into_iter().all(|document| {
+        let held = history.between(since, &now.version)?.into_iter();
+        let mut documents = held.filter_map(|held| secret_side::document(run.config, self.which, Some(held)).ok());
+        Some(documents.all(|document| {
             let mut held = secret_side::variables(&document);
             document::align(&mut held, base);
-            let mut as_in_the_base = to_secret.steps.iter().filter(|step| secret.get(&step.key) == base.get(&step.key));
-            as_in_the_base.all(|step| held.get(&step.key) == base.get(&step.key))
+            keys.iter().all(|key| held.get(*key) == base.get(*key))
         }))
     }
 
@@ -179,7 +196,7 @@ impl Merge<'_> {
         if self.patience.as_ref().is_none_or(|(version, _)| *version != now.version) {
             self.patience = Some((now.version.clone(), Instant::now() + PATIENCE));
         }
-        let until = |(_, until): &(Version, Instant)| Instant::now() < *until && *until < run.deadline;
+        let until = |(_, until): &(Version, Instant)| Instant::now() < (*until).min(run.deadline - REST);
         self.patience.as_ref().is_some_and(until)
     }
 }

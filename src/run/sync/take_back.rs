@@ -15,7 +15,7 @@ use crate::run::Run;
 use crate::run::rescue::{Own, Put, Rescue, Rescued};
 use crate::run::secret_side;
 use crate::secret::{Key, Secret, Variables};
-use crate::store::{self, History, Overtaken, Payload, Planned, Snapshot, Version};
+use crate::store::{self, History, Payload, Planned, Raced, Snapshot, Version};
 
 /// How long what was taken back is looked after, counted from the last version that anybody wrote: a third run that had read
 /// it writes it again, and knows nothing of a conflict. Its longest pause takes 3 s.
@@ -51,13 +51,14 @@ impl Merge<'_> {
         };
         if !self.last.takes_back && !plan.with(Change::Conflict).any(is_later) {
             let payload = Payload { text: document.print(), form };
+            self.contested = true;
             if rescued.changed && is_news(&payload, now) {
                 self.last.hands_over = Some(rescued.yielded);
                 return Ok(Planned::Write(payload));
             }
             let overwritten = |key: &Key| self.own.get(key).is_some_and(|own| own.put.as_ref() != current.get(key));
             if plan.with(Change::Conflict).any(overwritten) && self.waits(run, now) {
-                return Ok(Planned::Look);
+                return Ok(Planned::Wait);
             }
         }
         self.last.takes_back = true;
@@ -88,15 +89,27 @@ impl Merge<'_> {
     /// it back in with a repair of its own. Gives the version that counts then.
     pub(super) async fn watch(&self, run: &mut Run<'_>) -> Result<Option<Version>, Failure> {
         let (mut until, mut again, mut version) = (Instant::now() + WATCH, 0, None);
-        while again < AGAIN && Instant::now() + LOOK < until.min(run.deadline) {
+        let unsettled = loop {
+            if Instant::now() + LOOK >= until {
+                return Ok(version);
+            }
+            if again == AGAIN {
+                break format!("it came back {AGAIN} times");
+            }
+            if Instant::now() + LOOK >= run.deadline {
+                break "the time was up".to_owned();
+            }
             sleep(LOOK).await;
             let mut rescue = Rescue::new(run.config, self.which);
             let (store, deadline, effects) = (run.store, run.deadline, run.effects);
-            let looked = store::update(store, self.which, deadline, effects, None, |now, overtaken, history| {
-                self.keep_out(run, &mut rescue, now, overtaken, history, again / TRIES)
+            let looked = store::update(store, self.which, deadline, effects, None, |now, raced, history| {
+                self.keep_out(run, &mut rescue, now, raced, history, again / TRIES)
             });
             match looked.await {
                 Ok(written) => {
+                    for remark in written.remarks.iter().chain(&rescue.remark()) {
+                        run.ci.warning_once(remark);
+                    }
                     again += usize::from(written.changed);
                     if version != written.version {
                         until = Instant::now() + WATCH;
@@ -104,10 +117,11 @@ impl Merge<'_> {
                     version = written.version;
                 }
                 Err(failure) if failure.kind == Kind::Partial => return Err(failure),
-                // It was taken back all the same.
-                Err(_) => break,
+                Err(failure) => break failure.to_string(),
             }
-        }
+        };
+        let what = format!("`{}` was not looked after until nobody wrote it any more: {unsettled}", self.which);
+        run.ci.warning(&what, Some("look whether what this run took back is in it again"));
         Ok(version)
     }
 
@@ -117,16 +131,16 @@ impl Merge<'_> {
         run: &mut Run<'_>,
         rescue: &mut Rescue<'_>,
         now: Option<&Snapshot>,
-        overtaken: &[Overtaken],
+        raced: &Raced,
         history: &mut History,
         step: usize,
     ) -> Result<Planned, Failure> {
         let (Some(now), Some(left)) = (now, &self.last.left) else { return Ok(Planned::Keep) };
-        run.mask_overtaken(self.which, overtaken);
+        run.mask_overtaken(self.which, &raced.overtaken);
         let mut document = secret_side::document(run.config, self.which, Some(now))?;
         run.ci.mask(&secret_side::variables(&document));
         let none = BTreeMap::new();
-        let Some(rescued) = rescue.bring_back(&mut document, overtaken, &Own::Yields(&none), history)? else {
+        let Some(rescued) = rescue.bring_back(&mut document, &raced.overtaken, &Own::Yields(&none), history)? else {
             return Ok(Planned::LookBack);
         };
         let left = secret_side::parse(run.config, self.which, left)?;

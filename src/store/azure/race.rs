@@ -6,10 +6,12 @@ use std::time::Duration;
 use azure_core::time::OffsetDateTime;
 
 use super::vault::Versions;
-use crate::store::{Ids, Place, Race, Version};
+use crate::store::{Ids, Place, RECENT, Race, Version};
 
 /// How long before it writes a writer may have read what it starts from, with all its tries and pauses.
-const STALE: Duration = Duration::from_secs(600);
+const MOMENT: Duration = Duration::from_secs(600);
+/// How long after the last write a run may still be about to mend what it has written over.
+const MENDING: Duration = Duration::from_secs(60);
 
 /// What ours was written over, by the lists before and after it.
 pub(super) fn race(before: &Versions, after: &Versions, expected: Option<&str>, ours: &str) -> Option<Race> {
@@ -19,7 +21,7 @@ pub(super) fn race(before: &Versions, after: &Versions, expected: Option<&str>, 
     }
     let before = older(before, expected, after, &overtook);
     let overtook = overtook.into_iter().map(|id| (id.clone(), place(after, &id.0))).collect();
-    Some(Race { overtook, ours: place(after, ours), before })
+    Some(Race { overtook, ours: place(after, ours), before, counts: None })
 }
 
 /// What others wrote since the versions before were listed. Only ids tell: comparing times loses versions.
@@ -33,18 +35,20 @@ fn place(listed: &Versions, id: &str) -> Place {
     Place(second(listed, id).unwrap_or(i64::MAX), id.to_owned())
 }
 
-/// The versions of the moment in which another run may still mend what it has written over, the newest first: those that
-/// may lie between the two.
-pub(super) fn between(listed: &Versions, older: &str, newer: &str) -> Vec<Version> {
+/// The versions that may lie between the two, the newest first, where another run may still be about to mend what it has
+/// written over; none where nobody has written for some time.
+pub(super) fn between(listed: &Versions, older: &str, newer: &str, now: OffsetDateTime) -> Vec<Version> {
     let (Some(from), Some(to)) = (second(listed, older), second(listed, newer)) else { return Vec::new() };
-    let from = from.max(to - STALE.as_secs().cast_signed());
+    if now.unix_timestamp() - to > MENDING.as_secs().cast_signed() {
+        return Vec::new();
+    }
     let mut found: Vec<(i64, &String)> = listed
         .keys()
         .filter(|id| *id != older && *id != newer)
         .filter_map(|id| Some((second(listed, id).filter(|at| (from..=to).contains(at))?, id)))
         .collect();
     found.sort_by(|a, b| b.cmp(a));
-    found.into_iter().map(|(_, id)| Version(id.clone())).collect()
+    found.into_iter().take(RECENT).map(|(_, id)| Version(id.clone())).collect()
 }
 
 /// When a version was made.
@@ -59,7 +63,7 @@ fn older(before: &Versions, expected: Option<&str>, after: &Versions, theirs: &[
         return Ids::default();
     };
     let written = theirs.iter().map(|id| second(after, &id.0)).min().flatten().unwrap_or(read);
-    let since = written - STALE.as_secs().cast_signed();
+    let since = written - MOMENT.as_secs().cast_signed();
     if read < since {
         return Ids::default();
     }
@@ -96,6 +100,42 @@ mod tests {
             let theirs: Vec<Version> = theirs.iter().map(|id| Version((*id).to_owned())).collect();
             assert_eq!(found, theirs, "{before:?} {after:?}");
         }
+    }
+
+    #[test]
+    fn what_may_hide_something_lies_between_two_versions_of_this_minute() {
+        type Row<'a> = (&'a [(&'a str, Option<i64>)], i64, &'a [&'a str]);
+        let rows: [Row<'_>; 7] = [
+            // listed with their seconds, now; `b` is the base, `v` the newest
+            (&[("b", Some(100)), ("v", Some(200))], 200, &[]),
+            (
+                &[("a", Some(99)), ("b", Some(100)), ("c", Some(150)), ("d", Some(190)), ("v", Some(200))],
+                200,
+                &["d", "c"],
+            ),
+            // Of one second nobody knows the order.
+            (&[("a", Some(100)), ("b", Some(100)), ("c", Some(200)), ("v", Some(200))], 200, &["c", "a"]),
+            (&[("b", Some(100)), ("c", Some(150)), ("v", Some(200))], 260, &["c"]),
+            (&[("b", Some(100)), ("c", Some(150)), ("v", Some(200))], 261, &[]),
+            // A clock that is behind.
+            (&[("b", Some(100)), ("c", Some(150)), ("v", Some(200))], 0, &["c"]),
+            // A list that lags behind, and one without times.
+            (&[("c", None), ("v", Some(200))], 200, &[]),
+        ];
+        for (listed, now, wanted) in rows {
+            let at = |second: i64| OffsetDateTime::from_unix_timestamp(second).unwrap();
+            let listed = listed.iter().map(|(id, second)| ((*id).to_owned(), second.map(at))).collect();
+            let found: Vec<String> = between(&listed, "b", "v", at(now)).iter().map(ToString::to_string).collect();
+            assert_eq!(found, wanted, "{listed:?} {now}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_is_not_listed_yet_comes_last() {
+        let at = OffsetDateTime::from_unix_timestamp(100).unwrap();
+        let listed = [("a".to_owned(), Some(at)), ("b".to_owned(), Some(at))].into();
+        assert!(place(&listed, "a") < place(&listed, "b"));
+        assert!(place(&listed, "b") < place(&listed, "aa"));
     }
 
     #[test]

@@ -45,6 +45,20 @@ fn foreign_versions_at_any_two_steps_stay() {
     assert!(met >= 12, "only {met} versions came in between");
 }
 
+/// What is put back is planned anew once the past was read.
+#[test]
+fn what_changed_again_while_it_was_put_back_is_not_lost() {
+    let cloud = Cloud::with(&[r#"{"B":"fake-value-b"}"#]);
+    cloud.double.on(ADD, 1, |double| {
+        double.put("app", r#"{"A":"fake-a-one","B":"fake-value-b"}"#);
+    });
+    cloud.double.on(ADD, 2, |double| {
+        double.put("app", r#"{"A":"fake-a-two","B":"fake-b-two"}"#);
+    });
+    cloud.push("E=fake-new-e\n").expect(0);
+    assert_eq!(cloud.json(), json!({"A": "fake-a-two", "B": "fake-b-two", "E": "fake-new-e"}));
+}
+
 #[test]
 fn two_foreign_versions_before_our_write_are_both_brought_in() {
     let cloud = Cloud::with(&[APP]);

@@ -347,6 +347,47 @@ fn a_conflict_after_the_secret_was_written_says_so() {
 }
 
 #[test]
+fn a_write_over_a_version_that_is_disabled_by_then_is_told() {
+    let cloud = Arc::new(Cloud::new("gcp").in_step(OLD));
+    cloud.edit("fake-value-old", "fake-value-file");
+    let weak = Arc::downgrade(&cloud);
+    cloud.on("AddSecretVersion", 1, move || {
+        let Some(cloud) = weak.upgrade() else { return };
+        let version = cloud.put(r#"{"K":"fake-value-old","OTHER":"fake-other-two"}"#);
+        if let Store::Gcp(double) = &cloud.double {
+            double.set_state("app", &version, VersionState::Disabled);
+        }
+    });
+    let done = cloud.run("sync").github().expect(0);
+    assert_eq!(cloud.json()["K"], "fake-value-file");
+    done.output("updated-keys", r#"["K"]"#).output("has-changes", "true");
+}
+
+#[test]
+fn a_plain_write_lists_nothing() {
+    let cloud = Cloud::new("azure").in_step(OLD);
+    cloud.edit("fake-value-old", "fake-value-file");
+    cloud.put(r#"{"K":"fake-value-old","OTHER":"fake-other-two"}"#);
+    cloud.fail("ListVersions", When::Always, Fault::AccessDenied);
+    cloud.run("sync").input("concurrency", "none").expect(0);
+    cloud.both_are(&json!({"K": "fake-value-file", "OTHER": "fake-other-two"}));
+}
+
+#[test]
+fn a_version_since_the_base_that_is_closed_to_the_run_ends_no_sync() {
+    let cloud = Cloud::new("gcp").in_step(OLD);
+    cloud.edit("fake-value-old", "fake-value-file");
+    cloud.put(r#"{"K":"fake-value-old","OTHER":"fake-other-two"}"#);
+    cloud.put(r#"{"K":"fake-value-old","OTHER":"fake-other-three"}"#);
+    let done = cloud.calls().iter().filter(|done| *done == "AccessSecretVersion").count();
+    // The newest, the base, and the one between.
+    cloud.fail("AccessSecretVersion", done + 3, Fault::AccessDenied);
+    cloud.run("sync").expect(0);
+    assert_eq!(cloud.calls().iter().filter(|call| *call == "AccessSecretVersion").count(), done + 3);
+    cloud.both_are(&json!({"K": "fake-value-file", "OTHER": "fake-other-three"}));
+}
+
+#[test]
 fn what_was_written_over_is_masked_too() {
     for (name, call) in [("gcp", "AddSecretVersion"), ("azure", "SetSecret")] {
         for mode in ["sync", "push"] {
