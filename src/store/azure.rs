@@ -11,7 +11,8 @@ mod trouble;
 mod vault;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -26,7 +27,7 @@ use crate::effects::Effects;
 use crate::error::{Failure, Kind, Problem};
 use crate::reference::azure::Name;
 use crate::reference::{Entry, Pattern, Pin, Provider, Reference, mapped};
-use race::{between, race};
+use race::{between, is_old, race};
 use trouble::Trouble;
 use vault::{Carried, Deleted, Found, Vault, Versions, is_version};
 use write::Write;
@@ -44,6 +45,8 @@ pub struct Azure {
     default_vault: Option<String>,
     allowed: Allowed,
     effects: Effects,
+    /// The ids of versions that were read, and that nobody mends any more.
+    old: RefCell<HashSet<String>>,
 }
 
 impl Azure {
@@ -60,7 +63,8 @@ impl Azure {
         effects: Effects,
     ) -> Result<Self, Failure> {
         let credential = auth::azure::credential(settings, &means)?;
-        let mut azure = Self { vaults: BTreeMap::new(), default_vault: settings.vault.clone(), allowed, effects };
+        let (vaults, default_vault, old) = (BTreeMap::new(), settings.vault.clone(), RefCell::default());
+        let mut azure = Self { vaults, default_vault, allowed, effects, old };
         for entry in entries {
             pin(&entry.reference)?;
             let (url, _) = azure.parts(&entry.reference)?;
@@ -96,6 +100,9 @@ impl Azure {
         match vault.get(&name, pin(which)?).await {
             Ok(found) => {
                 is_its_own(&found, which)?;
+                if found.created.is_some_and(|created| is_old(created, OffsetDateTime::now_utc())) {
+                    self.old.borrow_mut().insert(found.version.clone());
+                }
                 snapshot(found, which, None).map(Some)
             }
             Err(trouble) if trouble.is_missing() => self.get_deleted(vault, &name, which).await,
@@ -210,9 +217,12 @@ impl Store for Azure {
     }
 
     async fn between(&self, which: &Reference, older: &Version, newer: &Version) -> Result<Vec<Version>, Failure> {
+        if self.old.borrow().contains(&newer.0) {
+            return Ok(Vec::new());
+        }
         let (vault, name) = self.place(which)?;
         let listed = vault.versions(&name).await.map_err(Trouble::failure)?;
-        Ok(between(&listed, &older.0, &newer.0, OffsetDateTime::now_utc()))
+        Ok(between(&listed, &older.0, &newer.0))
     }
 
     async fn list(&self, which: &Reference) -> Result<Vec<Listed>, Failure> {

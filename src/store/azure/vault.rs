@@ -49,6 +49,7 @@ pub(super) struct Found {
     pub(super) value: Secret,
     /// 32 hexadecimal digits.
     pub(super) version: String,
+    pub(super) created: Option<OffsetDateTime>,
     pub(super) carried: Carried,
     /// The vault itself looks after it, for a certificate.
     pub(super) managed: bool,
@@ -324,9 +325,10 @@ fn is_name(name: &str) -> bool {
 }
 
 fn found(read: Read) -> Option<Found> {
+    let created = read.attributes.as_ref().and_then(|attributes| attributes.created);
     let carried = carried(read.content_type, read.tags, read.attributes);
     let version = version_of(&read.id?)?;
-    Some(Found { value: read.value?.into(), version, carried, managed: read.managed == Some(true) })
+    Some(Found { value: read.value?.into(), version, created, carried, managed: read.managed == Some(true) })
 }
 
 /// The version at the end of an identifier.
