@@ -31,7 +31,8 @@ pub(super) struct Put {
     pub(super) from: Rc<Secret>,
     /// What it put there, as it reads there; `None` removed it.
     pub(super) put: Option<Secret>,
-    /// Where the version stands that first held it; `None` while it is about to be written.
+    /// Where the version stands that first held it; `None` while it is about to be written, or where it was written over
+    /// nobody's.
     pub(super) place: Option<Place>,
 }
 

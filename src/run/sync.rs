@@ -86,9 +86,10 @@ impl Run<'_> {
                 let plan = |now: Option<&Snapshot>, raced: &Raced, history: &mut History| {
                     merge.look(self, now, raced, history)
                 };
-                written.follow(store::update(store, which, deadline, effects, first.take(), plan).await?);
-                // A later value stands for now: whoever wrote it is about to take it back.
-                if merge.last.hands_over.is_none() {
+                let again = store::update(store, which, deadline, effects, first.take(), plan).await?;
+                let is_settled = !again.changed || merge.is_settled();
+                written.follow(again);
+                if is_settled {
                     break;
                 }
                 merge.starts_over();

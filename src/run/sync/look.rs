@@ -16,7 +16,7 @@ use crate::run::rescue::{Own, Put, Rescue, Rivals};
 use crate::run::secret_side;
 use crate::run::{Run, file_side, refused, require};
 use crate::secret::{Key, Secret, Variables};
-use crate::store::{History, Payload, Planned, Raced, Snapshot, Version};
+use crate::store::{History, Payload, Place, Planned, Raced, Snapshot, Version};
 
 /// How long another run is waited for that is about to mend what it has written over, or to take back what it wrote: counted
 /// from when this run first saw the version that was written last.
@@ -74,10 +74,28 @@ pub(super) struct Last {
 }
 
 impl Merge<'_> {
-    /// Before another go at the store, which counts what it writes from nothing: all so far has been looked at.
+    /// Whether what was written last needs no more looks, as far as this run is in no conflict or has taken back what it
+    /// wrote. Where it is contested, others are about to write.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.contested || self.last.takes_back
+    }
+
+    /// Before another go at the store, which counts what it writes from nothing: all so far has been looked at, but for what
+    /// was written last, over nobody's.
     pub(super) fn starts_over(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        self.absorb(pending, None);
         self.last.hands_over = None;
         self.writes = 0;
+    }
+
+    /// What was to be written was written; `place`: where that stands.
+    fn absorb(&mut self, pending: Pending, place: Option<&Place>) {
+        for (key, put) in pending.puts {
+            let put = Put { place: place.cloned(), ..put };
+            self.own.entry(key).and_modify(|own| own.put.clone_from(&put.put)).or_insert(put);
+        }
+        self.committed.absorb(&pending.plan);
     }
 
     /// Merges with what the secret holds now.
@@ -93,12 +111,8 @@ impl Merge<'_> {
         if raced.written.len() > self.writes {
             // What was to be written then was written.
             run.mask_overtaken(self.which, &raced.overtaken);
-            for (key, put) in pending.puts {
-                let put = Put { place: raced.written.last().cloned(), ..put };
-                self.own.entry(key).and_modify(|own| own.put.clone_from(&put.put)).or_insert(put);
-            }
+            self.absorb(pending, raced.written.last());
             self.rescue.note_yielded(hands_over.unwrap_or_default());
-            self.committed.absorb(&pending.plan);
             self.writes = raced.written.len();
         }
         let mut document = secret_side::document(config, self.which, now)?;
@@ -132,7 +146,7 @@ impl Merge<'_> {
             self.last.plan = plan;
             return Ok(planned);
         }
-        match self.is_settled(run, now, &plan, &secret, history) {
+        match self.is_as_in_the_base(run, now, &plan, &secret, history) {
             None => return Ok(Planned::LookBack),
             Some(false) if self.waits(run, now) => return Ok(Planned::Wait),
             Some(_) => {}
@@ -166,7 +180,7 @@ impl Merge<'_> {
     /// Whether the secret holds under the names that this run is about to write what it held all the time since the base.
     /// Where others changed it in between, and what is there now is the base's again, somebody may have written over them, and
     /// be about to bring that back: then it is a conflict. `None`: it takes more of the past.
-    fn is_settled(
+    fn is_as_in_the_base(
         &self,
         run: &Run<'_>,
         now: Option<&Snapshot>,
