@@ -34,6 +34,8 @@ pub(super) struct Put {
     /// Where the version stands that first held it; `None` while it is about to be written, or where it was written over
     /// nobody's.
     pub(super) place: Option<Place>,
+    /// Whether another run has put the same there before this one: then it is not this one's to take back.
+    pub(super) is_shared: bool,
 }
 
 /// What becomes of the names that this run means to change, where others changed them too.
@@ -111,6 +113,8 @@ pub(super) struct Rescued {
     pub(super) overruled: BTreeSet<Key>,
     /// Names of this run that others put something else under, and the versions in which they did.
     pub(super) rivals: Rivals,
+    /// Names of this run under which others had put the same before it, and where the first of them stands.
+    pub(super) shared: BTreeMap<Key, Place>,
     /// Names under which what others wrote took the place of what this run had written, and which version that is from.
     pub(super) yielded: Vec<(String, Version)>,
 }
@@ -210,8 +214,17 @@ impl<'a> Rescue<'a> {
                 done.overruled.insert(key.clone());
                 false
             }
-            // Copied from ours, or the same by chance.
-            Whose::Yields(_, put) if put.put.as_ref() == Some(change.value) => false,
+            // Copied from ours, or the same by chance: what stands before ours is no copy, nor what our first write was
+            // written over.
+            Whose::Yields(key, put) if put.put.as_ref() == Some(change.value) => {
+                let place = &change.by.place;
+                let over_theirs = change.was != put.put.as_ref() && !change.by.counted;
+                if Some(place) < put.place.as_ref() || over_theirs {
+                    let first = done.shared.entry(key.clone()).or_insert_with(|| place.clone());
+                    *first = place.min(first).clone();
+                }
+                false
+            }
             Whose::Yields(key, put) => {
                 let place = &change.by.place;
                 done.rivals.entry(key.clone()).or_default().insert(place.clone(), Rc::clone(&change.by.theirs));

@@ -76,6 +76,7 @@ impl Run<'_> {
                 rescue: Rescue::new(config, which),
                 writes: 0,
                 contested: false,
+                waits_since: None,
                 patience: None,
                 committed: Plan::default(),
                 last: Last::default(),
@@ -98,22 +99,28 @@ impl Run<'_> {
                 self.ci.warning(remark, None);
             }
             let mut version = written.version;
-            if merge.last.takes_back && written.changed {
+            let takes_back = merge.last.takes_back && written.changed;
+            // What was written before the file was found to be another one stands.
+            let tell = |run: &Self| {
+                if takes_back && !told.has_changes() {
+                    let what = format!("what this run had written into {} was taken back", run.names());
+                    run.effects.took_back(what);
+                }
+            };
+            // A signal may end it any time.
+            tell(self);
+            if takes_back {
                 let watched = merge.watch(self).await;
                 if watched.is_err() {
                     self.ci.plan(&title, &merge.last.plan.refused(), Told::AsPlan, config.dry_run);
                 }
                 version = watched?.or(version);
             }
-            let Merge { file, committed, last: Last { plan, document, takes_back, .. }, .. } = merge;
+            let Merge { file, committed, last: Last { plan, document, .. }, .. } = merge;
             let versions: Vec<String> = version.iter().map(ToString::to_string).collect();
             let mut outcome = Outcome { versions, ..Outcome::default() };
             if plan.count(Change::Conflict) > 0 {
-                // What was written before the file was found to be another one stands.
-                if takes_back && written.changed && !told.has_changes() {
-                    let what = format!("what this run had written into {} was taken back", self.names());
-                    self.effects.took_back(what);
-                }
+                tell(self);
                 told.absorb(&plan.refused());
                 outcome.plan = told;
             } else {

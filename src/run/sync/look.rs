@@ -21,6 +21,8 @@ use crate::store::{History, Payload, Place, Planned, Raced, Snapshot, Version};
 /// How long another run is waited for that is about to mend what it has written over, or to take back what it wrote: counted
 /// from when this run first saw the version that was written last.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long that may take in all, while others write what has nothing to do with it.
+const AT_MOST: Duration = Duration::from_secs(30);
 /// What is left then to write all the same.
 const REST: Duration = Duration::from_secs(1);
 
@@ -46,6 +48,8 @@ pub(super) struct Merge<'a> {
     pub(super) contested: bool,
     /// The version that was there last, and until when its like is waited for.
     pub(super) patience: Option<(Version, Instant)>,
+    /// Since when others are waited for.
+    pub(super) waits_since: Option<Instant>,
     /// What the versions that were written have changed.
     pub(super) committed: Plan,
     pub(super) last: Last,
@@ -125,6 +129,12 @@ impl Merge<'_> {
         for (key, versions) in &rescued.rivals {
             self.rivals.entry(key.clone()).or_default().extend(versions.clone());
         }
+        for (key, place) in &rescued.shared {
+            if let Some(own) = self.own.get_mut(key) {
+                own.place = own.place.take().min(Some(place.clone()));
+                own.is_shared = true;
+            }
+        }
         run.tell_no_variables(self.which, &document);
         let mut secret = secret_side::variables(&document);
         run.ci.mask(&secret);
@@ -169,7 +179,9 @@ impl Merge<'_> {
         if let (Some(changed), Some(from)) = (&changed, from) {
             for step in &to_secret.steps {
                 let (was, put) = (secret.get(&step.key).cloned(), changed.reads_as.get(&step.key).cloned());
-                self.pending.puts.insert(step.key.clone(), Put { was, from: Rc::clone(&from), put, place: None });
+                self.pending
+                    .puts
+                    .insert(step.key.clone(), Put { was, from: Rc::clone(&from), put, place: None, is_shared: false });
             }
             self.pending.plan = to_secret;
         }
@@ -210,7 +222,8 @@ impl Merge<'_> {
         if self.patience.as_ref().is_none_or(|(version, _)| *version != now.version) {
             self.patience = Some((now.version.clone(), Instant::now() + PATIENCE));
         }
-        let until = |(_, until): &(Version, Instant)| Instant::now() < (*until).min(run.deadline - REST);
+        let most = *self.waits_since.get_or_insert_with(Instant::now) + AT_MOST;
+        let until = |(_, until): &(Version, Instant)| Instant::now() < (*until).min(most).min(run.deadline - REST);
         self.patience.as_ref().is_some_and(until)
     }
 }

@@ -66,7 +66,7 @@ impl Merge<'_> {
         // One for each write, which are few, while the names may be many.
         let mut before: Vec<(&Rc<Secret>, document::Document)> = Vec::new();
         for (key, own) in &self.own {
-            if there.get(key) == own.put.as_ref() && own.put != own.was {
+            if there.get(key) == own.put.as_ref() && own.put != own.was && !own.is_shared {
                 match &own.was {
                     Some(_) => {
                         if !before.iter().any(|(text, _)| Rc::ptr_eq(text, &own.from)) {

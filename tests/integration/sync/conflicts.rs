@@ -155,6 +155,34 @@ fn whoever_came_first_lets_the_later_one_take_its_value_back() {
     }
 }
 
+/// The other one, or a third one, means the same.
+#[test]
+fn what_another_run_had_written_too_is_not_taken_back() {
+    for name in DETECTING {
+        let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old","BOTH":"fake-both-old"}"#));
+        cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
+        cloud.edit("fake-both-old", "fake-both-new");
+        before_write(&cloud, 1, r#"{"K":"fake-value-theirs","BOTH":"fake-both-new"}"#);
+        cloud.run("sync").expect(6).says(&["nothing was changed in the end", "taken back", CONFLICT]);
+        assert_eq!(cloud.json(), json!({"K": "fake-value-theirs", "BOTH": "fake-both-new"}), "{name}");
+    }
+}
+
+/// Of three the first and the last one mean the same, and the one between them is the one that gives way.
+#[test]
+fn whoever_means_the_same_as_the_first_gives_no_way() {
+    for name in DETECTING {
+        let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#));
+        cloud.edit("K=fake-value-old\n", "K=fake-value-file\n");
+        before_write(&cloud, 1, r#"{"K":"fake-value-file","FIRST":"fake-first"}"#);
+        before_write(&cloud, 1, r#"{"K":"fake-value-theirs"}"#);
+        // The one between finds that it came after the first one.
+        at_read(&cloud, 2, 2, r#"{"K":"fake-value-file","FIRST":"fake-first"}"#);
+        cloud.run("sync").expect(0);
+        assert_eq!(cloud.json(), json!({"K": "fake-value-file", "FIRST": "fake-first"}), "{name}");
+    }
+}
+
 #[test]
 fn a_later_push_of_the_same_variable_stands() {
     for name in DETECTING {
