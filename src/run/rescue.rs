@@ -34,6 +34,8 @@ pub(super) struct Put {
     /// Where the version stands that first held it; `None` while it is about to be written, or where it was written over
     /// nobody's.
     pub(super) place: Option<Place>,
+    /// Which write of this run put it there first, counted from one; zero for what is not of this go at the store.
+    pub(super) write: usize,
     /// Whether another run has put the same there before this one: then it is not this one's to take back.
     pub(super) is_shared: bool,
 }
@@ -218,7 +220,7 @@ impl<'a> Rescue<'a> {
             // written over.
             Whose::Yields(key, put) if put.put.as_ref() == Some(change.value) => {
                 let place = &change.by.place;
-                let over_theirs = change.was != put.put.as_ref() && !change.by.counted;
+                let over_theirs = change.by.write == put.write && !change.by.counted;
                 if Some(place) < put.place.as_ref() || over_theirs {
                     let first = done.shared.entry(key.clone()).or_insert_with(|| place.clone());
                     *first = place.min(first).clone();

@@ -53,6 +53,8 @@ pub struct Overtaken {
     pub theirs: Rc<Snapshot>,
     /// Where that stands in the order that is the same to all runs.
     pub place: Place,
+    /// Which write of ours was written over it, counted from one.
+    pub write: usize,
     /// Theirs was what counted right after both were written: whoever wrote it has ours to look at, and not the other way.
     pub counted: bool,
 }
@@ -136,7 +138,8 @@ pub async fn update(
                             let counted = counts.as_ref() == Some(&id);
                             let (base, before) = (snapshot.clone(), Rc::clone(&before));
                             let theirs = Rc::new(theirs);
-                            raced.overtaken.push(Overtaken { base, before, theirs, place, counted });
+                            let write = raced.written.len();
+                            raced.overtaken.push(Overtaken { base, before, theirs, place, write, counted });
                         }
                         None => written.remarks.push(format!(
                             "version {id} of `{which}`, written by somebody else at the same time, cannot be read any more"

@@ -89,6 +89,7 @@ impl Merge<'_> {
     pub(super) fn starts_over(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         self.absorb(pending, None);
+        self.own.values_mut().for_each(|own| own.write = 0);
         self.last.hands_over = None;
         self.writes = 0;
     }
@@ -96,7 +97,7 @@ impl Merge<'_> {
     /// What was to be written was written; `place`: where that stands.
     fn absorb(&mut self, pending: Pending, place: Option<&Place>) {
         for (key, put) in pending.puts {
-            let put = Put { place: place.cloned(), ..put };
+            let put = Put { place: place.cloned(), write: self.writes, ..put };
             self.own.entry(key).and_modify(|own| own.put.clone_from(&put.put)).or_insert(put);
         }
         self.committed.absorb(&pending.plan);
@@ -115,9 +116,9 @@ impl Merge<'_> {
         if raced.written.len() > self.writes {
             // What was to be written then was written.
             run.mask_overtaken(self.which, &raced.overtaken);
+            self.writes = raced.written.len();
             self.absorb(pending, raced.written.last());
             self.rescue.note_yielded(hands_over.unwrap_or_default());
-            self.writes = raced.written.len();
         }
         let mut document = secret_side::document(config, self.which, now)?;
         let current = secret_side::variables(&document);
@@ -179,9 +180,10 @@ impl Merge<'_> {
         if let (Some(changed), Some(from)) = (&changed, from) {
             for step in &to_secret.steps {
                 let (was, put) = (secret.get(&step.key).cloned(), changed.reads_as.get(&step.key).cloned());
-                self.pending
-                    .puts
-                    .insert(step.key.clone(), Put { was, from: Rc::clone(&from), put, place: None, is_shared: false });
+                self.pending.puts.insert(
+                    step.key.clone(),
+                    Put { was, from: Rc::clone(&from), put, place: None, write: 0, is_shared: false },
+                );
             }
             self.pending.plan = to_secret;
         }
