@@ -165,7 +165,7 @@ impl Run<'_> {
         let mut overruled: BTreeSet<Key> = BTreeSet::new();
         let mut rescue = Rescue::new(config, which);
         let written =
-            store::update(self.store, which, self.deadline, self.effects, None, |snapshot, raced, history| {
+            store::update(self.store, which, self.deadline, self.effects, None, &mut |snapshot, raced, history| {
                 let mut document = secret_side::document(config, which, snapshot)?;
                 self.mask_overtaken(which, &raced.overtaken);
                 let own = Own::Stands(&mine);

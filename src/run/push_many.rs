@@ -152,7 +152,7 @@ impl Run<'_> {
             if stop.get() {
                 return None;
             }
-            let plan = |found: Option<&Snapshot>, _: &store::Raced, _: &mut store::History| {
+            let mut plan = |found: Option<&Snapshot>, _: &store::Raced, _: &mut store::History| {
                 if let Some(found) = found {
                     foreign.borrow_mut().insert(one.key.clone(), found.payload.text.clone());
                 }
@@ -161,7 +161,7 @@ impl Run<'_> {
                     found => one.payload(found).map(Planned::Write),
                 }
             };
-            let written = store::update(from, &one.which, deadline, effects, Some(one.before.clone()), plan).await;
+            let written = store::update(from, &one.which, deadline, effects, Some(one.before.clone()), &mut plan).await;
             match &written {
                 Ok(written) if !written.changed => effects.on(&one.which.id).needless(),
                 Err(failure) if matches!(failure.kind, Kind::Unavailable | Kind::Login) => stop.set(true),

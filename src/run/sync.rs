@@ -84,10 +84,10 @@ impl Run<'_> {
             let (store, deadline, effects) = (self.store, self.deadline, self.effects);
             let (mut written, mut first) = (Written::default(), Some(ancestor.secret));
             loop {
-                let plan = |now: Option<&Snapshot>, raced: &Raced, history: &mut History| {
+                let mut plan = |now: Option<&Snapshot>, raced: &Raced, history: &mut History| {
                     merge.look(self, now, raced, history)
                 };
-                let again = store::update(store, which, deadline, effects, first.take(), plan).await?;
+                let again = store::update(store, which, deadline, effects, first.take(), &mut plan).await?;
                 let is_settled = !again.changed || merge.is_settled();
                 written.follow(again);
                 if is_settled {

@@ -77,6 +77,10 @@ impl From<Option<Payload>> for Planned {
     }
 }
 
+/// What the secret shall hold, by what it holds, what this run has met of others, and other versions. No type parameter: the
+/// loop is in the binary once.
+pub(super) type Plan<'a> = dyn FnMut(Option<&Snapshot>, &Raced, &mut History) -> Result<Planned, Failure> + 'a;
+
 /// Fetch, plan, commit, and again from the start when somebody else was faster, until it holds or `deadline` is near.
 /// `plan` gets what the secret holds, what this run has met of others and what was read of other versions, and gives what the
 /// secret shall hold; it is asked anew after every lost race. `first`: what the secret held a moment ago, where it was read
@@ -91,7 +95,7 @@ pub async fn update(
     deadline: Instant,
     effects: &Effects,
     mut first: Option<Option<Snapshot>>,
-    mut plan: impl FnMut(Option<&Snapshot>, &Raced, &mut History) -> Result<Planned, Failure>,
+    plan: &mut Plan<'_>,
 ) -> Result<Written, Failure> {
     let effects = effects.on(&which.id);
     let mut written = Written { version: None, changed: false, remarks: Vec::new() };
@@ -109,7 +113,7 @@ pub async fn update(
             written.remarks.push(remark);
         }
         let version = snapshot.as_ref().map(|s| s.version.clone());
-        let planned = ask(&mut plan, store, which, snapshot.as_ref(), &raced, &mut history).await;
+        let planned = ask(plan, store, which, snapshot.as_ref(), &raced, &mut history).await;
         let planned = planned.map_err(|failure| half_done(failure, which, &raced))?;
         let is_wait = matches!(planned, Planned::Wait);
         let outcome = match planned {
@@ -162,7 +166,7 @@ pub async fn update(
 
 /// Asks the plan until it needs no more of the past.
 async fn ask(
-    plan: &mut impl FnMut(Option<&Snapshot>, &Raced, &mut History) -> Result<Planned, Failure>,
+    plan: &mut Plan<'_>,
     store: &dyn Store,
     which: &Reference,
     now: Option<&Snapshot>,

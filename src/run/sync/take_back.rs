@@ -102,10 +102,11 @@ impl Merge<'_> {
             sleep(LOOK).await;
             let mut rescue = Rescue::new(run.config, self.which);
             let (store, deadline, effects) = (run.store, run.deadline, run.effects);
-            let looked = store::update(store, self.which, deadline, effects, None, |now, raced, history| {
+            let mut plan = |now: Option<&Snapshot>, raced: &Raced, history: &mut History| {
                 self.keep_out(run, &mut rescue, now, raced, history, again / TRIES)
-            });
-            match looked.await {
+            };
+            let looked = store::update(store, self.which, deadline, effects, None, &mut plan).await;
+            match looked {
                 Ok(written) => {
                     for remark in written.remarks.iter().chain(&rescue.remark()) {
                         run.ci.warning_once(remark);
