@@ -186,7 +186,7 @@ pub(super) struct Shape {
     /// A comment that follows the closing quote without a blank.
     pub tight: bool,
     pub trailing_blank: bool,
-    /// A tab directly after the token.
+    /// A tab among the blanks after the token; around an empty one, before it too.
     pub tabbed: bool,
     /// A tab between the `=` and the token.
     pub tab_before: bool,

@@ -119,6 +119,7 @@ impl Document {
         let comment = after.contains(&b'#');
         // Around an empty token the blanks after the `=` are blanks at the end.
         let before = blank(equals.last());
+        let tab_before = equals.rsplit(|b| *b == b'=').next().is_some_and(|b| b.contains(&b'\t'));
         Shape {
             export: indent.iter().any(|b| !blank(Some(b))),
             indented: blank(indent.first()),
@@ -127,8 +128,8 @@ impl Document {
             quoting_comment: comment && after.iter().any(|b| b"'\"\\".contains(b)),
             tight: after.starts_with(b"#"),
             trailing_blank: !comment && (blank(after.first()) || before && token.is_empty()),
-            tabbed: after.starts_with(b"\t") || token.is_empty() && equals.last() == Some(&b'\t'),
-            tab_before: equals.rsplit(|b| *b == b'=').next().is_some_and(|b| b.contains(&b'\t')) && !token.is_empty(),
+            tabbed: after.iter().take_while(|b| blank(Some(b))).any(|b| *b == b'\t') || tab_before && token.is_empty(),
+            tab_before: tab_before && !token.is_empty(),
             // A last line without an end gets one when something is appended.
             crlf: after.ends_with(b"\r\n")
                 || !after.ends_with(b"\n") && !self.appended.is_empty() && self.line_end() == b"\r\n",

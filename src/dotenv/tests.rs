@@ -429,6 +429,12 @@ fn prediction_table() {
         ("K=\"\u{b}\"", &[&raw, &django]),
         ("K=\"\u{2029}\"", &[&raw, &django]),
         ("K=\"\u{10ffff}\"", &[&raw, &["systemd"]]),
+        // Node trims spaces only, wherever the tab stands among them.
+        ("K=\t", &[&raw, &django, &["node"]]),
+        ("K= \t", &[&raw, &django, &["node"]]),
+        ("K=\t ", &[&raw, &django, &["node"]]),
+        ("K=x \t", &[&raw, &django, &["node"]]),
+        ("K=\"x\" \t", &[&raw, &django]),
         ("export K=1", &[&raw, &java, &["systemd"]]),
         ("K=1 # c", &[&raw, &django, &["systemd"]]),
         ("K=1\nK=1", &[&["deno", "uv"]]),
@@ -442,6 +448,14 @@ fn prediction_table() {
     let long = parse(format!("K={}", "x".repeat(65_534))).misread();
     assert_eq!(long, [(key("K"), vec!["docker", "podman", "kubectl"])]);
     assert_eq!(parse(format!("K={}", "x".repeat(65_533))).misread(), []);
+}
+
+#[test]
+fn a_tab_that_stays_behind_an_emptied_value_is_told_as_it_is_read() {
+    let mut document = parse("K= x\t\n");
+    document.set(&key("K"), &Secret::from("")).unwrap();
+    assert_eq!(document.print(), b"K= \t\n");
+    assert_eq!(parse(document.print()).misread(), document.misread());
 }
 
 #[test]
