@@ -9,7 +9,7 @@ pub mod local;
 mod update;
 
 pub use history::{History, Ids, Known, Place, RECENT, STALE};
-pub use update::{Backoff, Overtaken, Planned, Raced, Written, update};
+pub use update::{Backoff, Overtaken, Planned, Raced, WAIT, Written, update};
 
 use std::collections::HashSet;
 use std::fmt;

@@ -12,7 +12,7 @@ use crate::error::{Failure, Kind, Problem};
 use crate::reference::{Pin, Reference};
 
 /// The pause between two looks where somebody else is expected to write.
-const WAIT: Duration = Duration::from_millis(200);
+pub const WAIT: Duration = Duration::from_millis(200);
 
 /// What a write came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

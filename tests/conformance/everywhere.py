@@ -1,6 +1,6 @@
 """The tests that hold on every cloud: the table of `scenarios`, and what needs more than one run.
 
-A cloud's `test_scenarios.py` imports them by name, and pytest runs them there on that folder's fixture `store`.
+`from everywhere import *` takes all of them, and nothing else; pytest runs them there on the fixture `store` of that place.
 """
 
 import json
@@ -127,3 +127,6 @@ def test_8_processes_create_one_secret_at_once_and_nothing_is_lost(store, tmp_pa
     name = store.make()
     wanted = write_at_once(store, tmp_path, name, 8)
     compare_raced(store, name, wanted)
+
+
+__all__ = [name for name in globals() if name.startswith("test_")]

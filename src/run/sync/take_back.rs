@@ -15,13 +15,11 @@ use crate::run::Run;
 use crate::run::rescue::{Own, Put, Rescue, Rescued};
 use crate::run::secret_side;
 use crate::secret::{Key, Secret, Variables};
-use crate::store::{self, History, Payload, Planned, Raced, Snapshot, Version};
+use crate::store::{self, History, Payload, Planned, Raced, Snapshot, Version, WAIT};
 
 /// How long what was taken back is looked after, counted from the last version that anybody wrote: a third run that had read
 /// it writes it again, and knows nothing of a conflict. Its longest pause takes 3 s.
 const WATCH: Duration = Duration::from_secs(4);
-/// The pause between two looks at it.
-const LOOK: Duration = Duration::from_millis(200);
 /// How often it is taken back again, so that runs that take back each other's come to an end.
 const AGAIN: usize = 16;
 /// How often the same takes its place.
@@ -90,16 +88,16 @@ impl Merge<'_> {
     pub(super) async fn watch(&self, run: &mut Run<'_>) -> Result<Option<Version>, Failure> {
         let (mut until, mut again, mut version) = (Instant::now() + WATCH, 0, None);
         let unsettled = loop {
-            if Instant::now() + LOOK >= until {
+            if Instant::now() + WAIT >= until {
                 return Ok(version);
             }
             if again == AGAIN {
                 break format!("it came back {AGAIN} times");
             }
-            if Instant::now() + LOOK >= run.deadline {
+            if Instant::now() + WAIT >= run.deadline {
                 break "the time was up".to_owned();
             }
-            sleep(LOOK).await;
+            sleep(WAIT).await;
             let mut rescue = Rescue::new(run.config, self.which);
             let (store, deadline, effects) = (run.store, run.deadline, run.effects);
             let mut plan = |now: Option<&Snapshot>, raced: &Raced, history: &mut History| {

@@ -21,34 +21,39 @@ fn writes(cloud: &Cloud) -> usize {
     cloud.calls().iter().filter(|call| *call == write(cloud)).count()
 }
 
-/// Somebody else writes just before the run's write of this number. On Azure the second of a version tells which of two came
-/// first, so that it takes its time.
-fn before_write(cloud: &Arc<Cloud>, number: usize, theirs: &'static str) {
+/// Others write just before the run's write of this number. On Azure the second of a version tells which of two came first,
+/// so that it takes its time: later than the run's first version, and earlier than the one that is about to be written.
+fn before_write<const N: usize>(cloud: &Arc<Cloud>, number: usize, theirs: [&'static str; N]) {
     let weak = Arc::downgrade(cloud);
     cloud.on(write(cloud), number, move || {
         let Some(cloud) = weak.upgrade() else { return };
-        let pause = |is_here: bool| {
-            if cloud.name == "azure" && is_here {
-                sleep(Duration::from_millis(1100));
-            }
-        };
-        // Later than the run's first version, and earlier than the one that is about to be written.
-        pause(number > 1);
-        cloud.put(theirs);
-        pause(number == 1);
+        for payload in theirs {
+            let pause = if cloud.name == "azure" { Duration::from_millis(1100) } else { Duration::ZERO };
+            sleep(pause);
+            cloud.put(payload);
+            sleep(pause);
+        }
     });
 }
 
-/// Somebody else writes when the run reads for this time after so many writes of its own.
-fn at_read(cloud: &Arc<Cloud>, after: usize, nth: usize, theirs: &'static str) {
+/// Others write when the run reads for these times after so many writes of its own.
+fn at_read<const N: usize>(cloud: &Arc<Cloud>, after: usize, theirs: [(usize, &'static str); N]) {
     let (weak, reads): (Weak<Cloud>, _) = (Arc::downgrade(cloud), AtomicUsize::new(0));
     let read = if cloud.name == "azure" { "GetSecret" } else { "AccessSecretVersion" };
     cloud.on(read, When::Always, move || {
-        let Some(cloud) = weak.upgrade() else { return };
-        if writes(&cloud) == after && reads.fetch_add(1, Ordering::SeqCst) + 1 == nth {
-            cloud.put(theirs);
+        let Some(cloud) = weak.upgrade().filter(|cloud| writes(cloud) == after) else { return };
+        let count = reads.fetch_add(1, Ordering::SeqCst) + 1;
+        for (_, payload) in theirs.iter().filter(|(nth, _)| *nth == count) {
+            cloud.put(payload);
         }
     });
+}
+
+/// A store with the file in step, which then has another value for `K`, and a variable more.
+fn edited(name: &'static str) -> Arc<Cloud> {
+    let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#));
+    cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
+    cloud
 }
 
 const CONFLICT: &str = "`K` (changed in the file, changed in the secret)";
@@ -64,7 +69,7 @@ fn what_was_taken_back_is_all_that_this_run_wrote() {
     // As it was means in its object and of its type, too.
     cloud.edit("IN_GONE=fake-inner-value\nIN_T=7\nIN_Z=\n", "IN_T=fake-text\nIN_Z=fake-text\n");
     let theirs = r#"{"K":"fake-value-theirs","GONE":"fake-gone-value","N":1.10,"IN":{"GONE":"fake-inner-value","T":7,"Z":null},"NEW":true}"#;
-    before_write(&cloud, 1, theirs);
+    before_write(&cloud, 1, [theirs]);
     let done = cloud.run("sync").input("delete", "true").expect(6);
     done.says(&["nothing was changed in the end", "taken back", CONFLICT]);
     assert_eq!(cloud.json(), serde_json::from_str::<Value>(theirs).unwrap());
@@ -99,7 +104,7 @@ fn an_array_that_two_change_is_a_conflict_however_it_is_written() {
         if cloud.name == "aws" {
             cloud.put(theirs);
         } else {
-            before_write(&cloud, 1, theirs);
+            before_write(&cloud, 1, [theirs]);
         }
         let done = cloud.run("sync").expect(6);
         done.says(&["nothing was changed", "`L` (changed in the file, changed in the secret)"]);
@@ -111,12 +116,11 @@ fn an_array_that_two_change_is_a_conflict_however_it_is_written() {
 #[test]
 fn what_was_taken_back_and_comes_back_is_taken_back_again() {
     for name in DETECTING {
-        let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#));
-        cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
+        let cloud = edited(name);
         let before = cloud.room.read(".env");
-        before_write(&cloud, 1, r#"{"K":"fake-value-theirs"}"#);
+        before_write(&cloud, 1, [r#"{"K":"fake-value-theirs"}"#]);
         // The write, and the one that takes it back.
-        at_read(&cloud, 2, 2, r#"{"K":"fake-value-file","MINE":"fake-mine","THIRD":"fake-third"}"#);
+        at_read(&cloud, 2, [(2, r#"{"K":"fake-value-file","MINE":"fake-mine","THIRD":"fake-third"}"#)]);
         let done = cloud.run("sync").expect(6);
         done.says(&["nothing was changed in the end", "taken back", CONFLICT]);
         assert_eq!(cloud.json(), json!({"K": "fake-value-theirs", "THIRD": "fake-third"}), "{name}");
@@ -128,11 +132,10 @@ fn what_was_taken_back_and_comes_back_is_taken_back_again() {
 #[test]
 fn what_is_taken_back_stays_so_whoever_writes_meanwhile() {
     for name in DETECTING {
-        let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#));
-        cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
-        before_write(&cloud, 1, r#"{"K":"fake-value-theirs"}"#);
-        before_write(&cloud, 2, r#"{"K":"fake-value-file","MINE":"fake-mine","THIRD":"fake-third"}"#);
-        before_write(&cloud, 3, r#"{"K":"fake-value-file","MINE":"fake-mine","FOURTH":"fake-fourth"}"#);
+        let cloud = edited(name);
+        before_write(&cloud, 1, [r#"{"K":"fake-value-theirs"}"#]);
+        before_write(&cloud, 2, [r#"{"K":"fake-value-file","MINE":"fake-mine","THIRD":"fake-third"}"#]);
+        before_write(&cloud, 3, [r#"{"K":"fake-value-file","MINE":"fake-mine","FOURTH":"fake-fourth"}"#]);
         cloud.run("sync").expect(6).says(&["nothing was changed in the end", "taken back", CONFLICT]);
         let wanted = json!({"K": "fake-value-theirs", "THIRD": "fake-third", "FOURTH": "fake-fourth"});
         assert_eq!(cloud.json(), wanted, "{name}");
@@ -144,14 +147,28 @@ fn what_is_taken_back_stays_so_whoever_writes_meanwhile() {
 #[test]
 fn whoever_came_first_lets_the_later_one_take_its_value_back() {
     for name in DETECTING {
-        let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#));
-        cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
-        before_write(&cloud, 1, r#"{"K":"fake-value-old","THIRD":"fake-third"}"#);
-        before_write(&cloud, 2, r#"{"K":"fake-value-theirs","THEIRS":"fake-theirs"}"#);
-        at_read(&cloud, 3, 3, r#"{"K":"fake-value-file","MINE":"fake-mine","THIRD":"fake-third"}"#);
+        let cloud = edited(name);
+        before_write(&cloud, 1, [r#"{"K":"fake-value-old","THIRD":"fake-third"}"#]);
+        before_write(&cloud, 2, [r#"{"K":"fake-value-theirs","THEIRS":"fake-theirs"}"#]);
+        at_read(&cloud, 3, [(3, r#"{"K":"fake-value-file","MINE":"fake-mine","THIRD":"fake-third"}"#)]);
         cloud.run("sync").expect(0);
         let wanted = json!({"K": "fake-value-file", "MINE": "fake-mine", "THIRD": "fake-third"});
         assert_eq!((cloud.json(), json!(cloud.room.variables(".env"))), (wanted.clone(), wanted), "{name}");
+    }
+}
+
+/// A third run had read what this one wrote first, writes it over the later value, and mends that in a moment.
+#[test]
+fn a_value_that_comes_back_for_a_moment_only_has_not_won() {
+    for name in DETECTING {
+        let cloud = edited(name);
+        before_write(&cloud, 1, [r#"{"K":"fake-value-old","THIRD":"fake-third"}"#]);
+        before_write(&cloud, 2, [r#"{"K":"fake-value-theirs"}"#]);
+        let back = r#"{"K":"fake-value-file","MINE":"fake-mine","THIRD":"fake-other"}"#;
+        let mended = r#"{"K":"fake-value-theirs","MINE":"fake-mine","THIRD":"fake-other"}"#;
+        at_read(&cloud, 3, [(3, back), (6, mended)]);
+        cloud.run("sync").expect(6).says(&["nothing was changed in the end", "taken back", CONFLICT]);
+        assert_eq!(cloud.json(), json!({"K": "fake-value-theirs", "THIRD": "fake-other"}), "{name}");
     }
 }
 
@@ -162,7 +179,7 @@ fn what_another_run_had_written_too_is_not_taken_back() {
         let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old","BOTH":"fake-both-old"}"#));
         cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
         cloud.edit("fake-both-old", "fake-both-new");
-        before_write(&cloud, 1, r#"{"K":"fake-value-theirs","BOTH":"fake-both-new"}"#);
+        before_write(&cloud, 1, [r#"{"K":"fake-value-theirs","BOTH":"fake-both-new"}"#]);
         cloud.run("sync").expect(6).says(&["nothing was changed in the end", "taken back", CONFLICT]);
         assert_eq!(cloud.json(), json!({"K": "fake-value-theirs", "BOTH": "fake-both-new"}), "{name}");
     }
@@ -174,10 +191,9 @@ fn whoever_means_the_same_as_the_first_gives_no_way() {
     for name in DETECTING {
         let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#));
         cloud.edit("K=fake-value-old\n", "K=fake-value-file\n");
-        before_write(&cloud, 1, r#"{"K":"fake-value-file","FIRST":"fake-first"}"#);
-        before_write(&cloud, 1, r#"{"K":"fake-value-theirs"}"#);
+        before_write(&cloud, 1, [r#"{"K":"fake-value-file","FIRST":"fake-first"}"#, r#"{"K":"fake-value-theirs"}"#]);
         // The one between finds that it came after the first one.
-        at_read(&cloud, 2, 2, r#"{"K":"fake-value-file","FIRST":"fake-first"}"#);
+        at_read(&cloud, 2, [(2, r#"{"K":"fake-value-file","FIRST":"fake-first"}"#)]);
         cloud.run("sync").expect(0);
         assert_eq!(cloud.json(), json!({"K": "fake-value-file", "FIRST": "fake-first"}), "{name}");
     }
@@ -186,11 +202,10 @@ fn whoever_means_the_same_as_the_first_gives_no_way() {
 #[test]
 fn a_later_push_of_the_same_variable_stands() {
     for name in DETECTING {
-        let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#));
-        cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
+        let cloud = edited(name);
         let before = cloud.room.read(".env");
-        before_write(&cloud, 1, r#"{"K":"fake-value-old","THIRD":"fake-third"}"#);
-        before_write(&cloud, 2, r#"{"K":"fake-value-theirs"}"#);
+        before_write(&cloud, 1, [r#"{"K":"fake-value-old","THIRD":"fake-third"}"#]);
+        before_write(&cloud, 2, [r#"{"K":"fake-value-theirs"}"#]);
         cloud.run("sync").expect(6).says(&["nothing was changed in the end", "taken back", CONFLICT]);
         assert_eq!(cloud.json(), json!({"K": "fake-value-theirs", "THIRD": "fake-third"}), "{name}");
         assert_eq!(cloud.room.read(".env"), before, "{name}");
@@ -201,11 +216,10 @@ fn a_later_push_of_the_same_variable_stands() {
 #[test]
 fn a_value_that_a_third_run_hides_for_now_is_a_conflict_too() {
     for name in DETECTING {
-        let cloud = Arc::new(Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#));
-        cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
+        let cloud = edited(name);
         cloud.put(r#"{"K":"fake-value-theirs"}"#);
         cloud.put(r#"{"K":"fake-value-old","THIRD":"fake-third"}"#);
-        at_read(&cloud, 0, 6, r#"{"K":"fake-value-theirs","THIRD":"fake-third"}"#);
+        at_read(&cloud, 0, [(6, r#"{"K":"fake-value-theirs","THIRD":"fake-third"}"#)]);
         cloud.run("sync").expect(6).says(&["nothing was changed", CONFLICT]);
         assert_eq!(writes(&cloud), 0, "{name}");
         assert_eq!(cloud.json(), json!({"K": "fake-value-theirs", "THIRD": "fake-third"}), "{name}");
@@ -215,8 +229,7 @@ fn a_value_that_a_third_run_hides_for_now_is_a_conflict_too() {
 #[test]
 fn a_value_that_was_changed_back_since_the_base_is_no_conflict() {
     for name in DETECTING {
-        let cloud = Cloud::new(name).in_step(r#"{"K":"fake-value-old"}"#);
-        cloud.edit("K=fake-value-old\n", "K=fake-value-file\nMINE=fake-mine\n");
+        let cloud = edited(name);
         cloud.put(r#"{"K":"fake-value-theirs"}"#);
         cloud.put(r#"{"K":"fake-value-old","THIRD":"fake-third"}"#);
         // Also where there is no time for the whole wait.
